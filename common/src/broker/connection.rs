@@ -1,0 +1,191 @@
+//! One supervised connection to RabbitMQ.
+//!
+//! The client's own recovery is left off: with it, pending confirms hang until the reconnect and a dead channel can
+//! look alive. The rule here is simpler: any error, timeout or end of a stream → drop the connection, back off,
+//! connect, declare, go on.
+
+use std::{sync::Arc, time::Duration};
+
+use futures_util::StreamExt as _;
+use lapin::{Channel, Connection, ConnectionProperties, uri::AMQPUri};
+use secrecy::{ExposeSecret as _, SecretString};
+use tokio::sync::{Mutex, watch};
+
+use super::topology::Topology;
+use crate::{backoff::Backoff, config::ConfigError, db::describe};
+
+/// How long the broker may take to answer anything before the connection counts as lost.
+pub(super) const ANSWER: Duration = Duration::from_secs(10);
+/// Two missed heartbeats end a connection.
+const HEARTBEAT_SECONDS: u16 = 5;
+
+#[derive(Debug, Clone, thiserror::Error)]
+pub enum BrokerError {
+    #[error("the broker is not available: {0}")]
+    Outage(String),
+    #[error("the broker will not have the topology: {0}")]
+    Topology(String),
+}
+
+impl From<lapin::Error> for BrokerError {
+    fn from(error: lapin::Error) -> Self {
+        Self::Outage(describe(&error))
+    }
+}
+
+impl BrokerError {
+    pub(super) fn timeout(_: tokio::time::error::Elapsed) -> Self {
+        Self::Outage(format!("no answer within {} s", ANSWER.as_secs()))
+    }
+}
+
+/// A connection that is made again whenever it is lost. Publishing and consuming have one each, for a broker that
+/// blocks publishers (memory, disk) must not stop acknowledgements.
+#[derive(Clone)]
+pub struct Link {
+    inner: Arc<Inner>,
+}
+
+struct Inner {
+    uri: AMQPUri,
+    name: String,
+    topology: Arc<Topology>,
+    current: Mutex<Current>,
+    state: watch::Sender<LinkState>,
+}
+
+#[derive(Default)]
+struct Current {
+    connection: Option<Connection>,
+    generation: u64,
+}
+
+/// A channel, and which of the link's successive connections it is on.
+pub struct Lane {
+    pub channel: Channel,
+    generation: u64,
+}
+
+/// What is to be said of a link on `/readyz`.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum LinkState {
+    Up,
+    Down(String),
+}
+
+impl Link {
+    /// Prepares a link; it connects when first used.
+    pub fn new(url: &SecretString, name: String, topology: Arc<Topology>) -> Result<Self, ConfigError> {
+        let mut uri: AMQPUri = url.expose_secret().parse().map_err(|_| {
+            ConfigError("broker.url: not a URL of the form amqp://user:password@host:port/vhost".to_owned())
+        })?;
+        uri.query.heartbeat.get_or_insert(HEARTBEAT_SECONDS.into());
+        uri.query.connection_timeout.get_or_insert(5_000);
+        let (state, _) = watch::channel(LinkState::Down("not connected yet".to_owned()));
+        Ok(Self { inner: Arc::new(Inner { uri, name, topology, current: Mutex::default(), state }) })
+    }
+
+    /// A fresh channel, on the present connection or on a new one.
+    pub async fn lane(&self) -> Result<Lane, BrokerError> {
+        let mut current = self.inner.current.lock().await;
+        if let Some(connection) = current.connection.as_ref().filter(|c| c.status().connected()) {
+            let opened = tokio::time::timeout(ANSWER, connection.create_channel());
+            let channel = opened.await.map_err(BrokerError::timeout)??;
+            return Ok(Lane { channel, generation: current.generation });
+        }
+        current.connection = None;
+        match tokio::time::timeout(ANSWER, self.connect()).await.map_err(BrokerError::timeout).flatten() {
+            Ok((connection, channel)) => {
+                current.connection = Some(connection);
+                current.generation += 1;
+                self.inner.state.send_replace(LinkState::Up);
+                tracing::info!(broker.link = self.inner.name, "connected to the broker");
+                Ok(Lane { channel, generation: current.generation })
+            }
+            Err(error) => {
+                self.inner.state.send_replace(LinkState::Down(error.to_string()));
+                Err(error)
+            }
+        }
+    }
+
+    /// As [`lane`](Self::lane), but keeps trying.
+    pub async fn lane_eventually(&self) -> Lane {
+        let mut backoff = Backoff::new(Duration::from_millis(100), Duration::from_secs(5));
+        loop {
+            match self.lane().await {
+                Ok(lane) => return lane,
+                Err(error) => {
+                    tracing::warn!(broker.link = self.inner.name, %error, "no connection to the broker; trying again");
+                    backoff.wait().await;
+                }
+            }
+        }
+    }
+
+    async fn connect(&self) -> Result<(Connection, Channel), BrokerError> {
+        let inner = &self.inner;
+        let properties = ConnectionProperties::default().with_connection_name(inner.name.clone().into());
+        let connection = Connection::connect_uri(inner.uri.clone(), properties).await?;
+        let mut events = connection.events_listener();
+        let state = inner.state.clone();
+        let name = inner.name.clone();
+        // The listener ends with the connection, and this task with it.
+        tokio::spawn(async move {
+            while let Some(event) = events.next().await {
+                match event {
+                    lapin::Event::Error(error) => {
+                        tracing::warn!(broker.link = name, %error, "the connection to the broker was lost");
+                        state.send_replace(LinkState::Down(describe(&error)));
+                    }
+                    lapin::Event::ConnectionBlocked(reason) => {
+                        tracing::warn!(broker.link = name, reason, "the broker blocks publishers");
+                    }
+                    _ => {}
+                }
+            }
+        });
+        let channel = connection.create_channel().await?;
+        inner.topology.declare(&channel).await?;
+        Ok((connection, channel))
+    }
+
+    /// Gives up the connection that `lane` is on, after an error there: everything on it starts afresh. Several users
+    /// of one connection notice its end; only the first of them acts.
+    pub async fn give_up(&self, lane: &Lane, why: &str) {
+        let mut current = self.inner.current.lock().await;
+        if current.generation != lane.generation {
+            return;
+        }
+        if let Some(connection) = current.connection.take() {
+            tracing::warn!(broker.link = self.inner.name, why, "giving up a connection to the broker");
+            self.inner.state.send_replace(LinkState::Down(why.to_owned()));
+            self.close_quietly(connection).await;
+        }
+    }
+
+    /// Closes the connection in good order.
+    pub async fn close(&self) {
+        if let Some(connection) = self.inner.current.lock().await.connection.take() {
+            self.close_quietly(connection).await;
+        }
+    }
+
+    async fn close_quietly(&self, connection: Connection) {
+        let closing = connection.close(200, "done".into());
+        if let Ok(Err(error)) = tokio::time::timeout(Duration::from_secs(2), closing).await {
+            tracing::debug!(broker.link = self.inner.name, %error, "the connection was gone before it was closed");
+        }
+    }
+
+    #[must_use]
+    pub fn state(&self) -> LinkState {
+        self.inner.state.borrow().clone()
+    }
+
+    /// Signals every change of state.
+    #[must_use]
+    pub fn watch(&self) -> watch::Receiver<LinkState> {
+        self.inner.state.subscribe()
+    }
+}

@@ -1,0 +1,225 @@
+//! Publishing: one task, one channel, everything confirmed.
+//!
+//! An `ack` does not prove that a message was routed: a returned message can be reported on another message's
+//! confirm. So what has gathered is sent as one group, all of its confirms are drained, and what succeeded is what
+//! was acked minus what was returned, by message id.
+
+use std::{collections::HashSet, time::Duration};
+
+use futures_util::{StreamExt as _, stream::FuturesUnordered};
+use lapin::{
+    BasicProperties, Channel, Confirmation,
+    options::{BasicPublishOptions, ConfirmSelectOptions},
+};
+use tokio::{
+    sync::{mpsc, oneshot},
+    time::Instant,
+};
+use tokio_util::sync::CancellationToken;
+use uuid::Uuid;
+
+use super::{
+    CONTENT_TYPE,
+    connection::{ANSWER, BrokerError, Lane, Link},
+};
+use crate::events::Parcel;
+
+/// The most parcels on their way at once.
+const WINDOW: usize = 1_000;
+/// The most bytes on their way at once.
+const WINDOW_BYTES: usize = 16 * 1024 * 1024;
+const PERSISTENT: u8 = 2;
+
+/// A parcel that the broker did not take, or did not say that it took.
+#[derive(Debug, Clone, thiserror::Error)]
+#[error("not published: {0}")]
+pub struct NotPublished(pub String);
+
+type Answers = Vec<Result<(), NotPublished>>;
+
+struct Job {
+    parcels: Vec<Parcel>,
+    /// Nobody waits for the answer after this.
+    expires: Instant,
+    answer: oneshot::Sender<Answers>,
+}
+
+/// Hands parcels to the publishing task.
+#[derive(Clone)]
+pub struct Publisher {
+    jobs: mpsc::Sender<Job>,
+}
+
+impl Publisher {
+    /// The publisher, and the task that does its work until `stop`.
+    pub fn new(link: Link, stop: CancellationToken) -> (Self, impl Future<Output = ()> + Send) {
+        let (jobs, queue) = mpsc::channel(1_024);
+        (Self { jobs }, run(link, queue, stop))
+    }
+
+    /// Publishes, and says of each parcel whether the broker has confirmed it. Takes at most `patience`.
+    pub async fn publish(&self, parcels: Vec<Parcel>, patience: Duration) -> Answers {
+        let count = parcels.len();
+        let lost = |why: &str| vec![Err(NotPublished(why.to_owned())); count];
+        let (answer, answered) = oneshot::channel();
+        let job = Job { parcels, expires: Instant::now() + patience, answer };
+        let published = async {
+            self.jobs.send(job).await.ok()?;
+            answered.await.ok()
+        };
+        match tokio::time::timeout(patience, published).await {
+            Ok(Some(answers)) => answers,
+            Ok(None) => lost("the publisher has stopped"),
+            Err(_) => lost("no confirm in time"),
+        }
+    }
+}
+
+async fn run(link: Link, mut queue: mpsc::Receiver<Job>, stop: CancellationToken) {
+    let mut jobs = Vec::new();
+    loop {
+        let Some(lane) = stop.run_until_cancelled(link.lane_eventually()).await else { return };
+        let why = match confirming(&lane).await {
+            Err(error) => error.to_string(),
+            Ok(()) => match serve(&link, &lane, &mut queue, &mut jobs, &stop).await {
+                Some(why) => why,
+                None => return,
+            },
+        };
+        link.give_up(&lane, &why).await;
+    }
+}
+
+async fn confirming(lane: &Lane) -> Result<(), BrokerError> {
+    let asked = lane.channel.confirm_select(ConfirmSelectOptions::default());
+    Ok(tokio::time::timeout(ANSWER, asked).await.map_err(BrokerError::timeout)??)
+}
+
+/// Publishes until told to stop (`None`) or until the connection is of no more use (why).
+async fn serve(
+    link: &Link,
+    lane: &Lane,
+    queue: &mut mpsc::Receiver<Job>,
+    jobs: &mut Vec<Job>,
+    stop: &CancellationToken,
+) -> Option<String> {
+    let mut state = link.watch();
+    loop {
+        tokio::select! {
+            biased;
+            () = stop.cancelled() => return None,
+            // Reconnect as soon as the connection is lost, not when the next parcel finds out.
+            _ = state.changed() => {
+                if !lane.channel.status().connected() {
+                    return Some("the connection was lost".to_owned());
+                }
+            }
+            received = queue.recv_many(jobs, WINDOW) => {
+                if received == 0 {
+                    return None;
+                }
+                if let Err(error) = publish_all(&lane.channel, jobs).await {
+                    return Some(error.to_string());
+                }
+            }
+        }
+    }
+}
+
+/// Publishes what the jobs ask for, all of them together, in groups that fit the window. After an error the rest is
+/// answered as not published.
+async fn publish_all(channel: &Channel, jobs: &mut Vec<Job>) -> Result<(), BrokerError> {
+    jobs.retain(|job| !job.answer.is_closed() && job.expires > Instant::now());
+    let parcels: Vec<&Parcel> = jobs.iter().flat_map(|job| &job.parcels).collect();
+    let mut answers: Answers = Vec::with_capacity(parcels.len());
+    let mut result = Ok(());
+    let mut rest = parcels.as_slice();
+    while !rest.is_empty() {
+        let (group, after) = rest.split_at(window(rest));
+        rest = after;
+        match publish_group(channel, group).await {
+            Ok(group_answers) => answers.extend(group_answers),
+            Err(error) => {
+                let unpublished = || Err(NotPublished(error.to_string()));
+                answers.extend(std::iter::repeat_with(unpublished).take(group.len() + rest.len()));
+                result = Err(error);
+                break;
+            }
+        }
+    }
+    let mut answers = answers.into_iter();
+    for job in jobs.drain(..) {
+        // Nobody listens any more when the patience ran out meanwhile; the outbox still has the rows.
+        let _ = job.answer.send(answers.by_ref().take(job.parcels.len()).collect());
+    }
+    result
+}
+
+/// How many of the parcels may be on their way together: at least one.
+fn window(parcels: &[&Parcel]) -> usize {
+    let mut bytes = 0;
+    let fitting = parcels.iter().take(WINDOW).take_while(|parcel| {
+        bytes += parcel.body.len();
+        bytes <= WINDOW_BYTES
+    });
+    fitting.count().max(1)
+}
+
+async fn publish_group(channel: &Channel, group: &[&Parcel]) -> Result<Answers, BrokerError> {
+    let mut on_their_way: FuturesUnordered<_> =
+        group.iter().enumerate().map(|(i, parcel)| async move { (i, publish_one(channel, parcel).await) }).collect();
+    let mut confirmed = vec![false; group.len()];
+    let mut returned: HashSet<Uuid> = HashSet::new();
+    let drained = async {
+        while let Some((i, confirmation)) = on_their_way.next().await {
+            let confirmation = confirmation?;
+            if let Some(is_confirmed) = confirmed.get_mut(i) {
+                *is_confirmed = confirmation.is_ack();
+            }
+            if let Some(message) = confirmation.take_message() {
+                let id = message.delivery.properties.message_id().as_ref();
+                returned.extend(id.and_then(|id| id.as_str().parse::<Uuid>().ok()));
+            }
+        }
+        Ok::<_, lapin::Error>(())
+    };
+    tokio::time::timeout(ANSWER, drained).await.map_err(BrokerError::timeout)??;
+    metrics::counter!("conveyor_parcels_published_total").increment(group.len() as u64);
+    Ok(group
+        .iter()
+        .zip(confirmed)
+        .map(|(parcel, confirmed)| {
+            if returned.contains(&parcel.id) {
+                metrics::counter!("conveyor_parcels_returned_total").increment(1);
+                tracing::error!(
+                    parcel.id = %parcel.id, parcel.exchange, parcel.routing_key,
+                    "the broker returned a parcel: no queue is bound for it"
+                );
+                return Err(NotPublished("returned: no queue is bound for it".to_owned()));
+            }
+            if confirmed { Ok(()) } else { Err(NotPublished("refused by the broker".to_owned())) }
+        })
+        .collect())
+}
+
+async fn publish_one(channel: &Channel, parcel: &Parcel) -> lapin::Result<Confirmation> {
+    let mut id = [0; uuid::fmt::Hyphenated::LENGTH];
+    let mut properties = BasicProperties::default()
+        .with_delivery_mode(PERSISTENT)
+        .with_message_id((&*parcel.id.hyphenated().encode_lower(&mut id)).into())
+        .with_type(parcel.kind.as_str().into())
+        .with_content_type(CONTENT_TYPE.into());
+    if let Some(headers) = &parcel.headers {
+        properties = properties.with_headers(headers.clone());
+    }
+    channel
+        .basic_publish(
+            parcel.exchange.as_str().into(),
+            parcel.routing_key.as_str().into(),
+            BasicPublishOptions { mandatory: true, ..Default::default() },
+            &parcel.body,
+            properties,
+        )
+        .await?
+        .await
+}

@@ -1,0 +1,333 @@
+//! Layered configuration: defaults compiled in, then a TOML file, then the environment.
+//!
+//! The file is named by `CONVEYOR_CONFIG`; a variable is `CONVEYOR__SECTION__KEY`. An unknown key or a bad value
+//! is an error that names it: a misspelt setting must not pass for a default.
+
+use std::{collections::HashMap, time::Duration};
+
+use secrecy::{ExposeSecret, SecretString};
+use serde::{Deserialize, de::DeserializeOwned};
+
+/// Reads the whole configuration: the sections every service has, and the service's own, which is named.
+pub fn load<Own: DeserializeOwned + Default>(section: Option<&str>) -> Result<Settings<Own>, ConfigError> {
+    load_from(section, std::env::var("CONVEYOR_CONFIG").ok().as_deref(), std::env::vars().collect())
+}
+
+fn load_from<Own: DeserializeOwned + Default>(
+    section: Option<&str>,
+    file: Option<&str>,
+    variables: HashMap<String, String>,
+) -> Result<Settings<Own>, ConfigError> {
+    let bad = |error: config::ConfigError| ConfigError(error.to_string().replace('\n', " "));
+    let mut builder = config::Config::builder();
+    if let Some(file) = file {
+        builder = builder.add_source(config::File::new(file, config::FileFormat::Toml));
+    }
+    let environment = config::Environment::with_prefix("CONVEYOR")
+        .prefix_separator("__")
+        .separator("__")
+        .source(Some(variables));
+    let config = builder.add_source(environment).build().map_err(bad)?;
+    let mut sections: HashMap<String, config::Value> = config.try_deserialize().map_err(bad)?;
+    let own = match section.and_then(|name| sections.remove(name)) {
+        Some(value) => value.try_deserialize().map_err(bad)?,
+        None => Own::default(),
+    };
+    let common: Common = config::Value::from(sections).try_deserialize().map_err(bad)?;
+    common.consumer.check()?;
+    common.outbox.check()?;
+    Ok(Settings { common, own })
+}
+
+/// A service's configuration.
+#[derive(Debug)]
+pub struct Settings<Own> {
+    pub common: Common,
+    pub own: Own,
+}
+
+/// For a service without a section of its own.
+#[derive(Debug, Default, Deserialize)]
+pub struct NoSection {}
+
+/// The sections that every service has.
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Common {
+    pub database: Database,
+    pub broker: Broker,
+    #[serde(default)]
+    pub http: Http,
+    #[serde(default)]
+    pub consumer: Consumer,
+    #[serde(default)]
+    pub outbox: Outbox,
+    #[serde(default)]
+    pub log: Log,
+    /// Which parts this process runs.
+    #[serde(default)]
+    pub parts: Parts,
+    /// How long a shutdown may take.
+    #[serde(default = "default::grace_ms")]
+    pub grace_ms: u64,
+}
+
+/// What is wrong with the configuration, in one line.
+#[derive(Debug, thiserror::Error)]
+#[error("configuration: {0}")]
+pub struct ConfigError(pub String);
+
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Database {
+    /// `postgres://role:password@host:port/database`; the role is this service's own.
+    pub url: SecretString,
+    /// Connections kept for work. The outbox has one more to itself.
+    #[serde(default = "default::pool_size")]
+    pub pool_size: usize,
+}
+
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Broker {
+    /// `amqp://user:password@host:port/vhost`.
+    pub url: SecretString,
+}
+
+#[derive(Debug, Clone, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct Http {
+    /// Where to listen; empty means the service's usual port on loopback.
+    pub bind: String,
+    pub request_timeout_ms: u64,
+    pub body_limit_bytes: usize,
+}
+
+#[derive(Debug, Clone, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct Consumer {
+    /// The most events handled in one transaction.
+    pub max_events: usize,
+    /// The most bytes of parcels gathered into one batch.
+    pub max_bytes: usize,
+    /// How many parcels the broker may send ahead, once the first has shown itself harmless.
+    pub prefetch: u16,
+    /// A batch of this many events or more is a large one: the next starts `pace_ms` after it began.
+    pub pace_from_events: usize,
+    pub pace_ms: u64,
+    /// The delay before each further attempt. When they are used up, the event is dead-lettered. All processes
+    /// on one vhost must agree, for the delay queues are made from this list.
+    #[serde(deserialize_with = "list_of_numbers")]
+    pub retry_delays_ms: Vec<u64>,
+    /// How many calls to the outside world may be under way at once.
+    pub effects: usize,
+    /// A hold longer than this gives its deliveries back to the broker.
+    pub hold_ms: u64,
+}
+
+#[derive(Debug, Clone, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct Outbox {
+    /// The most events in one parcel.
+    pub parcel_events: usize,
+    pub parcel_bytes: usize,
+    /// How often to look for rows that a crash left behind.
+    pub sweep_ms: u64,
+}
+
+#[derive(Debug, Clone, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct Log {
+    pub format: LogFormat,
+    /// `info`, or directives such as `info,lapin=debug`.
+    pub filter: String,
+    /// Where finished spans go (OTLP over HTTP). `OTEL_EXPORTER_OTLP_ENDPOINT` sets it too.
+    pub otlp_endpoint: Option<String>,
+    /// The share of new traces that is recorded when there is somewhere to send them.
+    pub trace_ratio: f64,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum LogFormat {
+    /// Pretty on a terminal, JSON otherwise.
+    Auto,
+    Pretty,
+    Json,
+}
+
+/// Which parts of a service this process runs: `http`, or queues by name. All by default.
+#[derive(Debug, Clone, Default, Deserialize)]
+#[serde(transparent)]
+pub struct Parts(#[serde(deserialize_with = "list_of_names")] Vec<String>);
+
+impl Parts {
+    #[must_use]
+    pub fn runs(&self, part: &str) -> bool {
+        self.0.is_empty() || self.0.iter().any(|p| p == part)
+    }
+
+    /// An unknown part would silently run nothing.
+    pub fn check(&self, known: &[&str]) -> Result<(), ConfigError> {
+        match self.0.iter().find(|part| !known.contains(&part.as_str())) {
+            Some(part) => Err(ConfigError(format!("parts: there is no {part:?}; there are {}", known.join(", ")))),
+            None => Ok(()),
+        }
+    }
+}
+
+impl Default for Http {
+    fn default() -> Self {
+        Self { bind: String::new(), request_timeout_ms: 10_000, body_limit_bytes: 64 * 1024 }
+    }
+}
+
+impl Default for Consumer {
+    fn default() -> Self {
+        Self {
+            max_events: 256,
+            max_bytes: 4 * 1024 * 1024,
+            prefetch: 256,
+            pace_from_events: 16,
+            pace_ms: 20,
+            retry_delays_ms: vec![1_000, 5_000, 30_000, 120_000, 600_000],
+            effects: 64,
+            hold_ms: 60_000,
+        }
+    }
+}
+
+impl Default for Outbox {
+    fn default() -> Self {
+        Self { parcel_events: 64, parcel_bytes: 128 * 1024, sweep_ms: 2_000 }
+    }
+}
+
+impl Default for Log {
+    fn default() -> Self {
+        Self { format: LogFormat::Auto, filter: "info".to_owned(), otlp_endpoint: None, trace_ratio: 1.0 }
+    }
+}
+
+impl Consumer {
+    #[must_use]
+    pub fn pace(&self) -> Duration {
+        Duration::from_millis(self.pace_ms)
+    }
+
+    pub fn check(&self) -> Result<(), ConfigError> {
+        bounded("consumer.max_events", self.max_events, 1, 10_000)?;
+        bounded("consumer.prefetch", usize::from(self.prefetch), 1, 2_000)?;
+        bounded("consumer.effects", self.effects, 1, 10_000)?;
+        bounded("consumer.retry_delays_ms, the number of its values", self.retry_delays_ms.len(), 1, 20)?;
+        match self.retry_delays_ms.iter().find(|ms| !(1..=86_400_000).contains(*ms)) {
+            Some(ms) => Err(ConfigError(format!("consumer.retry_delays_ms: {ms} is not between 1 and 86400000"))),
+            None => Ok(()),
+        }
+    }
+}
+
+impl Outbox {
+    pub fn check(&self) -> Result<(), ConfigError> {
+        bounded("outbox.parcel_events", self.parcel_events, 1, 1_000)?;
+        bounded("outbox.parcel_bytes", self.parcel_bytes, 1_024, 8 * 1024 * 1024)?;
+        bounded("outbox.sweep_ms", usize::try_from(self.sweep_ms).unwrap_or(usize::MAX), 10, 600_000)
+    }
+}
+
+impl Database {
+    /// The URL, parsed. The error never shows it, for it holds a password.
+    pub fn parse(&self) -> Result<tokio_postgres::Config, ConfigError> {
+        bounded("database.pool_size", self.pool_size, 1, 1_000)?;
+        self.url.expose_secret().parse().map_err(|_| {
+            ConfigError("database.url: not a URL of the form postgres://role:password@host:port/database".to_owned())
+        })
+    }
+}
+
+/// Refuses a setting outside its range, by name.
+pub fn bounded(name: &str, value: usize, least: usize, most: usize) -> Result<(), ConfigError> {
+    if (least..=most).contains(&value) {
+        return Ok(());
+    }
+    Err(ConfigError(format!("{name}: {value} is not between {least} and {most}")))
+}
+
+mod default {
+    pub(super) fn pool_size() -> usize {
+        6
+    }
+
+    pub(super) fn grace_ms() -> u64 {
+        20_000
+    }
+}
+
+/// A list is an array in a file and comma-separated text in the environment.
+#[derive(Deserialize)]
+#[serde(untagged)]
+enum List<T> {
+    Many(Vec<T>),
+    One(T),
+    Text(String),
+}
+
+fn list_of_names<'de, D: serde::Deserializer<'de>>(deserializer: D) -> Result<Vec<String>, D::Error> {
+    let text = match List::<String>::deserialize(deserializer)? {
+        List::Many(names) => return Ok(names),
+        List::One(text) | List::Text(text) => text,
+    };
+    Ok(text.split(',').map(str::trim).filter(|part| !part.is_empty()).map(str::to_owned).collect())
+}
+
+fn list_of_numbers<'de, D: serde::Deserializer<'de>>(deserializer: D) -> Result<Vec<u64>, D::Error> {
+    match List::<u64>::deserialize(deserializer)? {
+        List::Many(numbers) => Ok(numbers),
+        List::One(number) => Ok(vec![number]),
+        List::Text(text) => text
+            .split(',')
+            .map(|part| part.trim().parse())
+            .collect::<Result<_, _>>()
+            .map_err(|_| serde::de::Error::custom(format!("{text:?} is not a list of whole numbers"))),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn sample(variables: &[(&str, &str)]) -> Result<Common, ConfigError> {
+        let needed = [("CONVEYOR__DATABASE__URL", "postgres://h/d"), ("CONVEYOR__BROKER__URL", "amqp://h")];
+        let variables = needed.iter().chain(variables).map(|(k, v)| ((*k).to_owned(), (*v).to_owned())).collect();
+        load_from::<NoSection>(None, None, variables).map(|settings| settings.common)
+    }
+
+    #[test]
+    fn the_environment_overrides_the_defaults() {
+        let sample = sample(&[
+            ("CONVEYOR__CONSUMER__MAX_EVENTS", "1"),
+            ("CONVEYOR__CONSUMER__RETRY_DELAYS_MS", "10, 20"),
+            ("CONVEYOR__PARTS", "http,inventory.lock"),
+        ])
+        .unwrap();
+        assert_eq!(sample.consumer.max_events, 1);
+        assert_eq!(sample.consumer.retry_delays_ms, [10, 20]);
+        assert!(sample.parts.runs("http") && !sample.parts.runs("inventory.settle"));
+        assert!(sample.parts.check(&["http"]).unwrap_err().to_string().contains("inventory.lock"));
+    }
+
+    #[test]
+    fn an_unknown_or_bad_value_is_named() {
+        for (name, value, named) in [
+            ("CONVEYOR__CONSUMER__MAX_EVENT", "1", "max_event"),
+            ("CONVEYOR__CONSUMER__MAX_EVENTS", "many", "max_events"),
+            ("CONVEYOR__CONSUMER__MAX_EVENTS", "0", "max_events"),
+            ("CONVEYOR__CONSUMER__RETRY_DELAYS_MS", "1,x", "whole numbers"),
+            ("CONVEYOR__BANANA", "1", "banana"),
+        ] {
+            let error = sample(&[(name, value)]).unwrap_err().to_string();
+            assert!(error.contains(named), "{error}");
+            assert!(!error.contains('\n'));
+        }
+    }
+}

@@ -1,0 +1,201 @@
+//! What a worker writes: a handler for each queue, and nothing else.
+
+use futures_util::{StreamExt as _, stream};
+
+use super::{
+    judge::{Held, Judge, Work},
+    session::Shared,
+};
+use crate::{
+    db::{DbError, Tx},
+    events::Event,
+    outbox::Outbox,
+};
+
+/// What is to become of one event.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Verdict {
+    /// Its effect is committed (or was before).
+    Done,
+    /// Not now: try again after a delay, until the attempts are used up. Says why.
+    Retry(String),
+    /// Never: it goes to the dead letters at once. Says why.
+    Reject(String),
+}
+
+/// Why a whole batch could not be handled.
+#[derive(Debug, Clone, thiserror::Error)]
+pub enum Failure {
+    /// What the work needs is not there. Nobody's fault: no attempt is spent, nothing moves.
+    #[error("{0}")]
+    Outage(String),
+    /// The transaction lost to another; the same again may well succeed.
+    #[error("{0}")]
+    Conflict(String),
+    /// Something in the batch cannot be handled. It is split until the culprit stands alone.
+    #[error("{0}")]
+    Fault(String),
+}
+
+impl From<DbError> for Failure {
+    fn from(error: DbError) -> Self {
+        let message = error.to_string();
+        match error {
+            DbError::Outage(_) => Self::Outage(message),
+            DbError::Conflict(_) => Self::Conflict(message),
+            DbError::Refused { .. } => Self::Fault(message),
+        }
+    }
+}
+
+impl From<tokio_postgres::Error> for Failure {
+    fn from(error: tokio_postgres::Error) -> Self {
+        DbError::from(error).into()
+    }
+}
+
+impl From<serde_json::Error> for Failure {
+    fn from(error: serde_json::Error) -> Self {
+        Self::Fault(error.to_string())
+    }
+}
+
+/// Work that lives in the database alone. It must be safe to do twice: natural keys, legal transitions or nothing.
+pub trait Handler: Send + Sync + 'static {
+    /// Decides about all events together, with one statement per table, and announces what follows. Returns one
+    /// verdict per event, in order. The transaction is committed by the chassis.
+    fn handle(
+        &self,
+        tx: &mut Tx,
+        events: &[Event],
+        outbox: &mut Outbox,
+    ) -> impl Future<Output = Result<Vec<Verdict>, Failure>> + Send;
+}
+
+/// What *prepare* says of one event.
+#[derive(Debug)]
+pub enum Step<E> {
+    /// The intent is noted: go and do it.
+    Perform(E),
+    /// There is nothing to do.
+    Settled(Verdict),
+}
+
+/// Work with an effect in the outside world. No transaction is held while it is performed.
+pub trait EffectHandler: Send + Sync + 'static {
+    type Effect: Send;
+    type Outcome: Send + Sync;
+
+    /// Notes the intents. Returns one step per event, in order.
+    fn prepare(
+        &self,
+        tx: &mut Tx,
+        events: &[Event],
+        outbox: &mut Outbox,
+    ) -> impl Future<Output = Result<Vec<Step<Self::Effect>>, Failure>> + Send;
+
+    /// Calls out. Several run at once.
+    fn perform(&self, effect: Self::Effect) -> impl Future<Output = Self::Outcome> + Send;
+
+    /// Notes the outcomes. Returns one verdict per outcome, in order.
+    fn record(
+        &self,
+        tx: &mut Tx,
+        outcomes: &[Self::Outcome],
+        outbox: &mut Outbox,
+    ) -> impl Future<Output = Result<Vec<Verdict>, Failure>> + Send;
+}
+
+/// A handler of either kind, as the consumer sees it: events in, verdicts out.
+pub(crate) trait Process: Send + Sync + 'static {
+    fn process(&self, judge: &Judge<'_>, events: &[Event]) -> impl Future<Output = Result<Vec<Verdict>, Held>> + Send;
+}
+
+pub(crate) struct InTransaction<H>(pub H);
+
+impl<H: Handler> Process for InTransaction<H> {
+    async fn process(&self, judge: &Judge<'_>, events: &[Event]) -> Result<Vec<Verdict>, Held> {
+        judge.split(events, &Handling { handler: &self.0, shared: judge.shared }).await
+    }
+}
+
+pub(crate) struct ThreeSteps<H>(pub H);
+
+impl<H: EffectHandler> Process for ThreeSteps<H> {
+    async fn process(&self, judge: &Judge<'_>, events: &[Event]) -> Result<Vec<Verdict>, Held> {
+        let steps = judge.split(events, &Preparing { handler: &self.0, shared: judge.shared }).await?;
+        let mut verdicts: Vec<Option<Verdict>> = Vec::with_capacity(steps.len());
+        let mut effects = Vec::new();
+        for step in steps {
+            match step {
+                Step::Perform(effect) => {
+                    effects.push(effect);
+                    verdicts.push(None);
+                }
+                Step::Settled(verdict) => verdicts.push(Some(verdict)),
+            }
+        }
+        let outcomes: Vec<H::Outcome> = stream::iter(effects)
+            .map(|effect| self.0.perform(effect))
+            .buffered(judge.shared.settings.effects)
+            .collect()
+            .await;
+        let recorded = judge.split(&outcomes, &Recording { handler: &self.0, shared: judge.shared }).await?;
+        let mut recorded = recorded.into_iter();
+        Ok(verdicts.into_iter().map(|v| v.or_else(|| recorded.next()).unwrap_or(Verdict::Done)).collect())
+    }
+}
+
+struct Handling<'a, H> {
+    handler: &'a H,
+    shared: &'a Shared,
+}
+
+impl<H: Handler> Work<Event, Verdict> for Handling<'_, H> {
+    async fn run(&self, events: &[Event]) -> Result<Vec<Verdict>, Failure> {
+        let (mut tx, mut outbox) = self.shared.begin().await?;
+        let verdicts = self.handler.handle(&mut tx, events, &mut outbox).await?;
+        self.shared.commit(tx, outbox).await?;
+        Ok(verdicts)
+    }
+
+    fn blame(&self, why: String) -> Verdict {
+        Verdict::Retry(why)
+    }
+}
+
+struct Preparing<'a, H> {
+    handler: &'a H,
+    shared: &'a Shared,
+}
+
+impl<H: EffectHandler> Work<Event, Step<H::Effect>> for Preparing<'_, H> {
+    async fn run(&self, events: &[Event]) -> Result<Vec<Step<H::Effect>>, Failure> {
+        let (mut tx, mut outbox) = self.shared.begin().await?;
+        let steps = self.handler.prepare(&mut tx, events, &mut outbox).await?;
+        self.shared.commit(tx, outbox).await?;
+        Ok(steps)
+    }
+
+    fn blame(&self, why: String) -> Step<H::Effect> {
+        Step::Settled(Verdict::Retry(why))
+    }
+}
+
+struct Recording<'a, H> {
+    handler: &'a H,
+    shared: &'a Shared,
+}
+
+impl<H: EffectHandler> Work<H::Outcome, Verdict> for Recording<'_, H> {
+    async fn run(&self, outcomes: &[H::Outcome]) -> Result<Vec<Verdict>, Failure> {
+        let (mut tx, mut outbox) = self.shared.begin().await?;
+        let verdicts = self.handler.record(&mut tx, outcomes, &mut outbox).await?;
+        self.shared.commit(tx, outbox).await?;
+        Ok(verdicts)
+    }
+
+    fn blame(&self, why: String) -> Verdict {
+        Verdict::Retry(why)
+    }
+}

@@ -1,0 +1,281 @@
+//! One queue's consumer: a loop of sessions, each the life of one channel.
+//!
+//! Poison must not take its neighbours along. When a worker dies, every delivery it held comes back with its count
+//! raised, not only the culprit. So a session begins narrow, one parcel at a time; what came back before is handled
+//! alone; and only a parcel that is new, and was handled without harm, lets the session widen.
+
+use std::{sync::Arc, time::Duration};
+
+use lapin::{
+    options::{BasicCancelOptions, BasicConsumeOptions, BasicQosOptions},
+    types::FieldTable,
+};
+use tokio::{
+    sync::{Mutex, OwnedMutexGuard},
+    time::Instant,
+};
+use tokio_util::sync::CancellationToken;
+
+use super::{
+    handler::{Failure, Process},
+    intake::{Delivered, Intake},
+    judge::{Held, Judge},
+    settle,
+};
+use crate::{
+    backoff::Backoff,
+    broker::{Lane, Link, Publisher},
+    config,
+    db::{Db, Tx, describe},
+    events::{Event, Opened},
+    outbox::{Dispatcher, Outbox},
+    trace,
+};
+
+/// After so many returns a parcel of several is unpacked into parcels of one.
+const UNPACK_AT: u32 = 2;
+/// After so many returns a parcel of one is dead-lettered: its worker dies of it.
+const POISON_AT: u32 = 5;
+/// A narrow queue from which nothing has come for so long has nothing to be careful about.
+const QUIET: Duration = Duration::from_millis(250);
+
+/// What all consumers of a process share.
+pub(crate) struct Shared {
+    pub service: &'static str,
+    pub settings: config::Consumer,
+    pub db: Db,
+    pub dispatcher: Dispatcher,
+    pub publisher: Publisher,
+    pub link: Link,
+    /// Held by the one consumer that is feeling its way: if its parcel kills the process, the other queues have
+    /// nothing in hand.
+    pub gate: Arc<Mutex<()>>,
+    pub stop: CancellationToken,
+}
+
+impl Shared {
+    /// Begins a unit of work.
+    pub(super) async fn begin(&self) -> Result<(Tx, Outbox), Failure> {
+        Ok((self.db.begin().await?, Outbox::new(self.service)))
+    }
+
+    /// Commits it with the events it announces, and sends those on their way.
+    pub(super) async fn commit(&self, mut tx: Tx, outbox: Outbox) -> Result<(), Failure> {
+        outbox.write(&mut tx).await?;
+        tx.commit().await?;
+        self.dispatcher.dispatch(outbox.into_rows());
+        Ok(())
+    }
+}
+
+pub(crate) struct Consumer<P> {
+    pub shared: Arc<Shared>,
+    pub queue: &'static str,
+    pub process: P,
+}
+
+enum End {
+    /// Told to stop, and everything delivered is settled.
+    Stopped,
+    /// The channel is of no more use.
+    Lost(String),
+    /// What the work needs has been away for too long.
+    Held(String),
+}
+
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Width {
+    Narrow,
+    Wide,
+}
+
+/// Why a consumer was cancelled by us.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Cancelled {
+    ToStop,
+    ToWiden,
+}
+
+impl<P: Process> Consumer<P> {
+    /// Consumes until told to stop; then settles everything delivered, and returns.
+    pub(crate) async fn run(self) {
+        let mut backoff = Backoff::new(Duration::from_millis(100), Duration::from_secs(5));
+        let stop = &self.shared.stop;
+        loop {
+            let Some(gate) = stop.run_until_cancelled(Arc::clone(&self.shared.gate).lock_owned()).await else { return };
+            let Some(lane) = stop.run_until_cancelled(self.shared.link.lane_eventually()).await else { return };
+            let started = Instant::now();
+            match self.session(&lane, gate).await {
+                End::Stopped => return,
+                End::Lost(why) => self.shared.link.give_up(&lane, &why).await,
+                End::Held(why) => {
+                    tracing::warn!(queue = self.queue, why, "held for too long; the deliveries go back to the queue");
+                    let _ = lane.channel.close(200, "held".into()).await;
+                    if !self.until_the_database_answers().await {
+                        return;
+                    }
+                }
+            }
+            if started.elapsed() > Duration::from_secs(30) {
+                backoff.reset();
+            }
+            if stop.run_until_cancelled(backoff.wait()).await.is_none() {
+                return;
+            }
+        }
+    }
+
+    /// `false` when told to stop first.
+    async fn until_the_database_answers(&self) -> bool {
+        let mut backoff = Backoff::new(Duration::from_millis(200), Duration::from_secs(5));
+        while self.shared.db.check().await.is_err() {
+            if self.shared.stop.run_until_cancelled(backoff.wait()).await.is_none() {
+                return false;
+            }
+        }
+        true
+    }
+
+    async fn session(&self, lane: &Lane, gate: OwnedMutexGuard<()>) -> End {
+        let mut gate = Some(gate);
+        let mut width = Width::Narrow;
+        loop {
+            let mut intake = match self.consume(lane, width).await {
+                Ok(intake) => intake,
+                Err(why) => return End::Lost(why),
+            };
+            match self.take(lane, &mut intake, width, &mut gate).await {
+                Ok(Some(Cancelled::ToStop)) => return End::Stopped,
+                Ok(Some(Cancelled::ToWiden)) => {
+                    width = Width::Wide;
+                    gate = None;
+                }
+                Ok(None) => return End::Lost(intake.why_ended()),
+                Err(end) => return end,
+            }
+        }
+    }
+
+    async fn consume(&self, lane: &Lane, width: Width) -> Result<Intake, String> {
+        let prefetch = match width {
+            Width::Narrow => 1,
+            Width::Wide => self.shared.settings.prefetch,
+        };
+        let asked = async {
+            lane.channel.basic_qos(prefetch, BasicQosOptions { global: false }).await?;
+            let options = BasicConsumeOptions::default();
+            lane.channel.basic_consume(self.queue.into(), "".into(), options, FieldTable::default()).await
+        };
+        match tokio::time::timeout(Duration::from_secs(10), asked).await {
+            Ok(Ok(stream)) => Ok(Intake::new(stream)),
+            Ok(Err(error)) => Err(describe(&error)),
+            Err(_) => Err("the broker did not answer".to_owned()),
+        }
+    }
+
+    /// Takes batch after batch until the stream ends; says whether we ended it.
+    async fn take(
+        &self,
+        lane: &Lane,
+        intake: &mut Intake,
+        width: Width,
+        gate: &mut Option<OwnedMutexGuard<()>>,
+    ) -> Result<Option<Cancelled>, End> {
+        let settings = &self.shared.settings;
+        let mut cancelled = None;
+        loop {
+            let batch = tokio::select! {
+                biased;
+                () = self.shared.stop.cancelled(), if cancelled != Some(Cancelled::ToStop) => {
+                    if cancelled.is_none() {
+                        self.cancel(lane, intake).await?;
+                    }
+                    cancelled = Some(Cancelled::ToStop);
+                    continue;
+                }
+                batch = intake.next(settings) => batch,
+                () = tokio::time::sleep(QUIET), if gate.is_some() => {
+                    *gate = None;
+                    continue;
+                }
+            };
+            let Some(batch) = batch else { return Ok(cancelled) };
+            let began = Instant::now();
+            let is_new = batch.iter().all(|delivered| delivered.returns == 0);
+            let events: usize = batch.iter().map(Delivered::size).sum();
+            self.handle(lane, batch).await?;
+            metrics::histogram!("conveyor_batch_events", "queue" => self.queue).record(events as f64);
+            metrics::histogram!("conveyor_batch_seconds", "queue" => self.queue).record(began.elapsed());
+            if cancelled.is_some() {
+                continue;
+            }
+            if width == Width::Narrow && is_new {
+                self.cancel(lane, intake).await?;
+                cancelled = Some(Cancelled::ToWiden);
+            } else if (settings.pace_from_events..settings.max_events).contains(&events) {
+                // Much to do, but not a full batch: let the next one grow. A full one must not wait.
+                let paced = tokio::time::sleep_until(began + settings.pace());
+                self.shared.stop.run_until_cancelled(paced).await;
+            }
+        }
+    }
+
+    /// Asks the broker to send no more. What it has sent already is still in the intake.
+    async fn cancel(&self, lane: &Lane, intake: &Intake) -> Result<(), End> {
+        let asked = lane.channel.basic_cancel(intake.tag(), BasicCancelOptions::default());
+        match tokio::time::timeout(Duration::from_secs(10), asked).await {
+            Ok(Ok(())) => Ok(()),
+            Ok(Err(error)) => Err(End::Lost(describe(&error))),
+            Err(_) => Err(End::Lost("the broker did not answer".to_owned())),
+        }
+    }
+
+    async fn handle(&self, lane: &Lane, mut batch: Vec<Delivered>) -> Result<(), End> {
+        let shared = &*self.shared;
+        let mut onward = Vec::new();
+        let mut events: Vec<Event> = Vec::new();
+        for delivered in &mut batch {
+            let body = std::mem::take(&mut delivered.body);
+            match std::mem::replace(&mut delivered.events, Ok(Vec::new())) {
+                Err(why) => onward.push(settle::unreadable(shared, self.queue, body, &why)),
+                Ok(opened) => {
+                    let several = opened.len() > 1;
+                    for one in opened {
+                        match one {
+                            Opened::Unreadable { raw, why } => {
+                                let body = crate::events::pack([raw.as_bytes()]);
+                                onward.push(settle::unreadable(shared, self.queue, body, &why));
+                            }
+                            Opened::Event(event) if several && delivered.returns >= UNPACK_AT => {
+                                onward.push(settle::unpacked(self.queue, &event));
+                            }
+                            Opened::Event(event) if delivered.returns >= POISON_AT => {
+                                onward.push(settle::poison(shared, self.queue, &event, delivered.returns));
+                            }
+                            Opened::Event(event) => events.push(event),
+                        }
+                    }
+                }
+            }
+            if delivered.returns > 0 {
+                metrics::counter!("conveyor_redelivered_total", "queue" => self.queue).increment(1);
+            }
+        }
+        if !events.is_empty() {
+            // The spans end with this scope; what the events cause is traced as their consequence.
+            let _spans: Vec<_> = events.iter_mut().map(|event| trace::handling(self.queue, event)).collect();
+            let judge = Judge { shared, queue: self.queue };
+            let verdicts = match self.process.process(&judge, &events).await {
+                Ok(verdicts) => verdicts,
+                Err(Held(why)) => return Err(End::Held(why)),
+            };
+            onward.extend(
+                events.iter().zip(verdicts).filter_map(|(event, verdict)| settle::onward(shared, self.queue, event, verdict)),
+            );
+        }
+        match batch.last() {
+            Some(last) => settle::hand_over_and_ack(shared, lane, onward, last).await.map_err(End::Lost),
+            None => Ok(()),
+        }
+    }
+}

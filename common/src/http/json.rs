@@ -1,0 +1,139 @@
+//! Reading a JSON body, with refusals that name the field and never repeat a value.
+
+use axum::{
+    body::Bytes,
+    extract::{FromRequest, Request},
+    http::{HeaderMap, StatusCode, header},
+};
+use serde::de::DeserializeOwned;
+use serde_json::error::Category;
+
+use super::problem::{FieldError, Problem};
+
+/// A request body of type `T`, taken from JSON.
+#[derive(Debug)]
+pub struct JsonBody<T>(pub T);
+
+impl<S: Send + Sync, T: DeserializeOwned> FromRequest<S> for JsonBody<T> {
+    type Rejection = Problem;
+
+    async fn from_request(request: Request, state: &S) -> Result<Self, Problem> {
+        if !is_json(request.headers()) {
+            return Err(Problem::new(
+                StatusCode::UNSUPPORTED_MEDIA_TYPE,
+                "unsupported_media_type",
+                "send the body as JSON, with Content-Type: application/json",
+            ));
+        }
+        let body = Bytes::from_request(request, state).await.map_err(|rejection| match rejection.status() {
+            StatusCode::PAYLOAD_TOO_LARGE => {
+                Problem::new(StatusCode::PAYLOAD_TOO_LARGE, "body_too_large", "the body is too large")
+            }
+            _ => Problem::new(StatusCode::BAD_REQUEST, "unreadable_body", "the body could not be read"),
+        })?;
+        parse(&body).map(Self)
+    }
+}
+
+fn is_json(headers: &HeaderMap) -> bool {
+    let content_type = headers.get(header::CONTENT_TYPE).and_then(|value| value.to_str().ok()).unwrap_or_default();
+    let essence = content_type.split(';').next().unwrap_or_default().trim();
+    essence.eq_ignore_ascii_case("application/json")
+}
+
+fn parse<T: DeserializeOwned>(body: &[u8]) -> Result<T, Problem> {
+    // The ordinary request pays for one plain parse; only a refused one is parsed again, to find the field.
+    if let Ok(value) = serde_json::from_slice(body) {
+        return Ok(value);
+    }
+    let mut deserializer = serde_json::Deserializer::from_slice(body);
+    let error = match serde_path_to_error::deserialize::<_, T>(&mut deserializer) {
+        Ok(_) => return Err(malformed("there is something after the end of the JSON value")),
+        Err(error) => error,
+    };
+    let path = error.path().to_string();
+    let inner = error.into_inner();
+    match inner.classify() {
+        Category::Data => Err(Problem::invalid(vec![field_error(&path, &inner)])),
+        _ => Err(malformed(&format!("it breaks off or goes wrong at line {}, column {}", inner.line(), inner.column()))),
+    }
+}
+
+fn malformed(what: &str) -> Problem {
+    Problem::new(StatusCode::BAD_REQUEST, "malformed_json", format!("the body is not well-formed JSON: {what}"))
+}
+
+/// serde's messages quote what was sent. Only what was expected, and names of our own fields, are passed on.
+fn field_error(path: &str, error: &serde_json::Error) -> FieldError {
+    let text = error.to_string();
+    let text = text.rsplit_once(" at line ").map_or(text.as_str(), |(text, _)| text);
+    let named = || text.split('`').nth(1).unwrap_or_default().to_owned();
+    let at = |name: String| match path {
+        "." | "" => name,
+        path if path.ends_with(&name) => path.to_owned(),
+        path => format!("{path}.{name}"),
+    };
+    if text.starts_with("missing field") {
+        FieldError::new("missing_field", at(named()), "is required")
+    } else if text.starts_with("duplicate field") {
+        FieldError::new("duplicate_field", at(named()), "is given more than once")
+    } else if text.starts_with("unknown field") {
+        let expected = text.split_once(", expected ").map_or("", |(_, expected)| expected);
+        FieldError::new("unknown_field", short(path), format!("there is no such field; expected {expected}"))
+    } else {
+        let message = match text.split_once(", expected ") {
+            Some((_, expected)) => format!("must be {expected}"),
+            // A refusal in our own words.
+            None => text.to_owned(),
+        };
+        FieldError::new("invalid_field", if path == "." { "body" } else { path }, message)
+    }
+}
+
+/// A name that the client made up, cut to a harmless length.
+fn short(name: &str) -> String {
+    name.chars().take(64).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use serde::Deserialize;
+
+    use super::*;
+
+    #[derive(Debug, Deserialize)]
+    #[serde(deny_unknown_fields)]
+    struct Outer {
+        #[expect(dead_code, reason = "only its parsing is tested")]
+        items: Vec<Inner>,
+    }
+
+    #[derive(Debug, Deserialize)]
+    #[serde(deny_unknown_fields)]
+    struct Inner {
+        #[expect(dead_code, reason = "only its parsing is tested")]
+        quantity: u32,
+    }
+
+    fn refusal(body: &str) -> (&'static str, Option<String>) {
+        let problem = parse::<Outer>(body.as_bytes()).unwrap_err();
+        let error = problem.errors.into_iter().next().unwrap();
+        assert!(!error.message.contains("secret"), "{}", error.message);
+        (error.code, error.field)
+    }
+
+    #[test]
+    fn a_refusal_names_the_field_and_repeats_no_value() {
+        let field = |name: &str| Some(name.to_owned());
+        assert_eq!(refusal(r#"{"items":[{"quantity":1},{"quantity":"secret"}]}"#), ("invalid_field", field("items[1].quantity")));
+        assert_eq!(refusal(r#"{"items":[{"quantity":1.5}]}"#), ("invalid_field", field("items[0].quantity")));
+        assert_eq!(refusal(r#"{"items":[{}]}"#), ("missing_field", field("items[0].quantity")));
+        assert_eq!(refusal("{}"), ("missing_field", field("items")));
+        assert_eq!(refusal(r#"{"items":[],"items":[]}"#), ("duplicate_field", field("items")));
+        assert_eq!(refusal(r#"{"items":[],"more":1}"#), ("unknown_field", field("more")));
+        assert_eq!(refusal("[1]").0, "invalid_field");
+        for body in ["", "{", "{\"items\":[}", "nul", "{\"items\":[]} x", "\u{feff}{}"] {
+            assert_eq!(refusal(body), ("malformed_json", None), "{body:?}");
+        }
+    }
+}

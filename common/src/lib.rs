@@ -1,0 +1,20 @@
+//! The chassis that every service of Conveyor stands on, and the wire contract they share.
+//!
+//! What may live here: what at least two services need *and* is a wire contract ([`events`], [`ids`], [`money`]) or a
+//! runtime mechanism. Never a table that one service owns, never a business rule.
+
+mod backoff;
+pub mod broker;
+pub mod config;
+pub mod consumer;
+pub mod db;
+pub mod events;
+pub mod http;
+pub mod ids;
+pub mod money;
+pub mod outbox;
+pub mod service;
+pub mod telemetry;
+
+pub use backoff::Backoff;
+pub use telemetry::trace;

@@ -1,0 +1,314 @@
+//! A service, from its first line to its exit code.
+//!
+//! A service is a list of *(queue, handler)* pairs and perhaps some routes; everything else is here: connections,
+//! publishing, sweeping, health, and leaving in good order.
+
+use std::{process::ExitCode, sync::Arc, time::Duration};
+
+use axum::Router;
+use serde::de::DeserializeOwned;
+use tokio::{
+    signal::unix::{SignalKind, signal},
+    sync::Mutex,
+    task::JoinSet,
+};
+use tokio_util::{sync::CancellationToken, task::TaskTracker};
+
+use crate::{
+    broker::{
+        Link, LinkState, Publisher,
+        topology::{Topology, WORK_QUEUES, WorkQueue, dead_letter_queue},
+        watch_depths,
+    },
+    config::{self, Common, ConfigError, Settings},
+    consumer::{Consumer, EffectHandler, Handler, InTransaction, Shared, ThreeSteps},
+    db::Db,
+    http::{self, Check},
+    outbox::{Dispatcher, sweep},
+    telemetry,
+};
+
+/// What a service is, apart from its work.
+#[derive(Debug, Clone, Copy)]
+pub struct About {
+    /// Its name, which is also the `source` of its events.
+    pub name: &'static str,
+    /// What it does, for `--help`.
+    pub purpose: &'static str,
+    /// Its schema in the database.
+    pub schema: &'static str,
+    /// Where it listens unless told otherwise.
+    pub bind: &'static str,
+    /// Its own section of the configuration, if it has one.
+    pub section: Option<&'static str>,
+    /// The parts that a process may run by themselves.
+    pub parts: &'static [&'static str],
+    /// Whether it can do its work only while the broker is there.
+    pub needs_broker: bool,
+}
+
+/// The exit code for a bad command line or configuration (`EX_USAGE`).
+const USAGE: u8 = 64;
+
+/// The whole of a service's `main`.
+pub fn main<Own, Run>(about: About, run: impl FnOnce(Settings<Own>, CancellationToken) -> Run) -> ExitCode
+where
+    Own: DeserializeOwned + Default,
+    Run: Future<Output = Result<(), ServiceError>>,
+{
+    if let Some(argument) = std::env::args().nth(1) {
+        let is_help = matches!(argument.as_str(), "-h" | "--help");
+        print!("{}", help(&about));
+        return if is_help { ExitCode::SUCCESS } else { ExitCode::from(USAGE) };
+    }
+    let settings = match config::load::<Own>(about.section) {
+        Ok(settings) => settings,
+        Err(error) => return refuse(&about, &error),
+    };
+    if let Err(error) = telemetry::start_logs(&settings.common.log) {
+        return refuse(&about, &error);
+    }
+    let grace = Duration::from_millis(settings.common.grace_ms);
+    let runtime = match tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build() {
+        Ok(runtime) => runtime,
+        Err(error) => {
+            eprintln!("{}: the runtime could not be started: {error}", about.name);
+            return ExitCode::FAILURE;
+        }
+    };
+    let code = runtime.block_on(async {
+        let stop = CancellationToken::new();
+        let too_late = tokio::spawn(until_signalled(stop.clone(), grace));
+        tokio::select! {
+            result = run(settings, stop) => match result {
+                Ok(()) => ExitCode::SUCCESS,
+                Err(ServiceError::Config(error)) => refuse(&about, &error),
+                Err(error) => {
+                    tracing::error!(%error, "the service failed");
+                    ExitCode::FAILURE
+                }
+            },
+            _ = too_late => {
+                tracing::error!(grace_ms = grace.as_millis(), "not finished within the grace period; leaving");
+                ExitCode::FAILURE
+            }
+        }
+    });
+    runtime.shutdown_background();
+    code
+}
+
+fn help(about: &About) -> String {
+    format!(
+        "{name}: {purpose}\n\n\
+         It takes no arguments. It is configured by a TOML file named in CONVEYOR_CONFIG and by the environment,\n\
+         which wins; a section's key is CONVEYOR__SECTION__KEY. The two that are needed:\n\n\
+         \x20 CONVEYOR__DATABASE__URL   postgres://role:password@host:port/database\n\
+         \x20 CONVEYOR__BROKER__URL     amqp://user:password@host:port/vhost\n\n\
+         Often wanted: CONVEYOR__HTTP__BIND ({bind}), CONVEYOR__LOG__FILTER (info),\n\
+         CONVEYOR__PARTS (which of {parts} this process runs; all by default).\n\
+         README.md lists the rest.\n\n\
+         It answers /healthz, /readyz and /metrics, and stops in good order on SIGTERM.\n",
+        name = about.name,
+        purpose = about.purpose,
+        bind = about.bind,
+        parts = about.parts.join(", "),
+    )
+}
+
+fn refuse(about: &About, error: &ConfigError) -> ExitCode {
+    eprintln!("{}: {error}", about.name);
+    ExitCode::from(USAGE)
+}
+
+/// Cancels `stop` on the first SIGTERM or SIGINT, and returns when the grace period after it is over.
+async fn until_signalled(stop: CancellationToken, grace: Duration) {
+    match (signal(SignalKind::terminate()), signal(SignalKind::interrupt())) {
+        (Ok(mut terminate), Ok(mut interrupt)) => {
+            tokio::select! {
+                _ = terminate.recv() => {}
+                _ = interrupt.recv() => {}
+            }
+        }
+        _ => {
+            tracing::error!("signals cannot be heard; the service will not stop in good order");
+            std::future::pending::<()>().await;
+        }
+    }
+    tracing::info!("stopping: finishing what was begun");
+    stop.cancel();
+    tokio::time::sleep(grace).await;
+}
+
+#[derive(Debug, thiserror::Error)]
+pub enum ServiceError {
+    #[error(transparent)]
+    Config(#[from] ConfigError),
+    #[error("{0}")]
+    Failed(String),
+}
+
+/// A service being put together, and then run.
+pub struct Service {
+    about: About,
+    settings: Common,
+    shared: Arc<Shared>,
+    publishing: Link,
+    /// What stops first: consumers and the service's own tasks.
+    work: JoinSet<()>,
+    /// What stops last: publishing, sweeping, watching.
+    support: TaskTracker,
+    stop_support: CancellationToken,
+    queues: Vec<&'static str>,
+}
+
+impl Service {
+    /// Prepares everything; nothing is connected before [`run`](Self::run).
+    pub fn new(about: About, settings: Common, stop: CancellationToken) -> Result<Self, ServiceError> {
+        settings.parts.check(about.parts)?;
+        let db = Db::new(&settings.database, about.name, about.schema)?;
+        let topology = Arc::new(Topology::new(WORK_QUEUES, &settings.consumer.retry_delays_ms));
+        let link = |purpose: &str| Link::new(&settings.broker.url, format!("{} {purpose}", about.name), Arc::clone(&topology));
+        let (consuming, publishing) = (link("consumes")?, link("publishes")?);
+
+        let support = TaskTracker::new();
+        let stop_support = CancellationToken::new();
+        let (publisher, publishes) = Publisher::new(publishing.clone(), stop_support.clone());
+        let (dispatcher, dispatches) = Dispatcher::new(publisher.clone(), db.clone(), settings.outbox.clone());
+        support.spawn(publishes);
+        support.spawn(sweep(db.clone(), publisher.clone(), publishing.clone(), settings.outbox.clone(), stop_support.clone()));
+        let mut work = JoinSet::new();
+        work.spawn(dispatches);
+        let shared = Arc::new(Shared {
+            service: about.name,
+            settings: settings.consumer.clone(),
+            db,
+            dispatcher,
+            publisher,
+            link: consuming,
+            gate: Arc::new(Mutex::new(())),
+            stop,
+        });
+        Ok(Self { about, settings, shared, publishing, work, support, stop_support, queues: Vec::new() })
+    }
+
+    #[must_use]
+    pub fn db(&self) -> &Db {
+        &self.shared.db
+    }
+
+    #[must_use]
+    pub fn dispatcher(&self) -> &Dispatcher {
+        &self.shared.dispatcher
+    }
+
+    #[must_use]
+    pub fn stop(&self) -> &CancellationToken {
+        &self.shared.stop
+    }
+
+    /// Consumes a queue with work that lives in the database.
+    pub fn consume(&mut self, queue: &WorkQueue, handler: impl Handler) {
+        self.add(queue.name, InTransaction(handler));
+    }
+
+    /// Consumes a queue with work that has an effect outside.
+    pub fn consume_with_effects(&mut self, queue: &WorkQueue, handler: impl EffectHandler) {
+        self.add(queue.name, ThreeSteps(handler));
+    }
+
+    fn add(&mut self, queue: &'static str, process: impl crate::consumer::Process) {
+        if self.settings.parts.runs(queue) {
+            self.queues.push(queue);
+            self.work.spawn(Consumer { shared: Arc::clone(&self.shared), queue, process }.run());
+        }
+    }
+
+    /// Runs a task of the service's own. It must end by itself after the stop.
+    pub fn spawn(&mut self, task: impl Future<Output = ()> + Send + 'static) {
+        self.work.spawn(task);
+    }
+
+    /// Runs until told to stop, then leaves in good order: take no more, finish, publish, go.
+    pub async fn run(self, api: Router) -> Result<(), ServiceError> {
+        let Self { about, settings, shared, publishing, mut work, support, stop_support, queues } = self;
+        let stop = shared.stop.clone();
+        let listener = http::listen(&settings.http, about.bind).await?;
+        let checks = checks(&shared.db, &shared.link, &publishing, about.needs_broker, !queues.is_empty());
+        let exporter = telemetry::start_metrics();
+        if let Some(exporter) = exporter.clone() {
+            support.spawn({
+                let stop = stop_support.clone();
+                async move {
+                    stop.run_until_cancelled(exporter.upkeep()).await;
+                }
+            });
+        }
+        if let Ok(address) = listener.local_addr() {
+            tracing::info!(service = about.name, %address, ?queues, "started");
+        }
+        if let Err(error) = shared.db.check().await {
+            tracing::error!(%error, "the database cannot be reached; trying until it can");
+        }
+        let graveyards = queues.iter().map(|queue| dead_letter_queue(queue)).collect();
+        support.spawn(watch_depths(publishing.clone(), graveyards, stop_support.clone()));
+        work.spawn({
+            let stop = stop.clone();
+            let settings = settings.http.clone();
+            async move {
+                if let Err(error) = http::serve(listener, api, settings, checks, exporter, stop).await {
+                    tracing::error!(%error, "HTTP could not be served");
+                }
+            }
+        });
+
+        let consuming = shared.link.clone();
+        let db = shared.db.clone();
+        // With the last consumer and the last route the last handle on the dispatcher goes; it then sends what it
+        // still has, deletes it, and ends too.
+        drop(shared);
+        let mut failure = None;
+        while let Some(ended) = work.join_next().await {
+            if let Err(error) = ended {
+                failure.get_or_insert_with(|| format!("a task failed: {error}"));
+                stop.cancel();
+            } else if !stop.is_cancelled() {
+                failure.get_or_insert_with(|| "a task ended that should run for ever".to_owned());
+                stop.cancel();
+            }
+        }
+        stop_support.cancel();
+        support.close();
+        support.wait().await;
+        consuming.close().await;
+        publishing.close().await;
+        db.close();
+        tracing::info!(service = about.name, "stopped");
+        failure.map_or(Ok(()), |why| Err(ServiceError::Failed(why)))
+    }
+}
+
+fn checks(db: &Db, consuming: &Link, publishing: &Link, needs_broker: bool, consumes: bool) -> Vec<Check> {
+    let db = db.clone();
+    let database = Check::new("database", true, move || {
+        let db = db.clone();
+        async move { db.check().await.map_err(|error| error.to_string()) }
+    });
+    let link = |name, link: &Link| {
+        let link = link.clone();
+        Check::new(name, needs_broker, move || {
+            let state = link.state();
+            async move {
+                match state {
+                    LinkState::Up => Ok(()),
+                    LinkState::Down(why) => Err(why),
+                }
+            }
+        })
+    };
+    let mut checks = vec![database, link("broker, publishing", publishing)];
+    if consumes {
+        checks.push(link("broker, consuming", consuming));
+    }
+    checks
+}

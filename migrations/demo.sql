@@ -1,0 +1,14 @@
+-- The demo catalogue: it makes the documented example work as it stands (two P001 and one P002 are 100.50).
+-- Loading it twice changes nothing.
+INSERT INTO orders.products (product_id, name, price) VALUES
+    ('P001', 'Espresso cup', 3525),
+    ('P002', 'Bag of beans', 3000),
+    ('P003', 'Tamper', 1999),
+    ('P004', 'Sample sachet', 0)
+ON CONFLICT DO NOTHING;
+INSERT INTO inventory.products (product_id, on_hand) VALUES
+    ('P001', 1000000000),
+    ('P002', 1000000000),
+    ('P003', 100),
+    ('P004', 1000000)
+ON CONFLICT DO NOTHING;

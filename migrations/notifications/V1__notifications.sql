@@ -1,0 +1,27 @@
+-- What notification-worker owns: what customers were told, and its outbox.
+
+CREATE TABLE notifications (
+    -- The event it tells of, and the way it is told: each is told once.
+    event_id   uuid NOT NULL,
+    channel    text NOT NULL CHECK (channel IN ('log', 'email', 'sms')),
+    order_id   uuid NOT NULL,
+    user_id    text NOT NULL,
+    kind       text NOT NULL,
+    state      text NOT NULL CHECK (state IN ('pending', 'sent')),
+    created_at timestamptz NOT NULL DEFAULT now(),
+    sent_at    timestamptz,
+    PRIMARY KEY (event_id, channel),
+    CHECK ((state = 'sent') = (sent_at IS NOT NULL))
+) WITH (fillfactor = 60);
+
+CREATE TABLE outbox (
+    id           uuid PRIMARY KEY,
+    exchange     text NOT NULL,
+    routing_key  text NOT NULL,
+    kind         text NOT NULL,
+    body         text NOT NULL,
+    locked_until timestamptz NOT NULL
+) WITH (
+    autovacuum_vacuum_scale_factor = 0, autovacuum_vacuum_threshold = 1000,
+    autovacuum_vacuum_insert_scale_factor = 0, autovacuum_vacuum_insert_threshold = 100000
+);

@@ -1,0 +1,33 @@
+-- What payment-worker owns: attempts to move money, and its outbox.
+
+CREATE TABLE payments (
+    -- Shown as TXN..., and the key under which the gateway knows the attempt.
+    id         uuid PRIMARY KEY,
+    -- What it pays for: order:<id>.
+    holder     text NOT NULL,
+    attempt    integer NOT NULL CHECK (attempt >= 1),
+    state      text NOT NULL CHECK (state IN ('open', 'captured', 'declined')),
+    amount     bigint NOT NULL CHECK (amount > 0),
+    -- The gateway's own name for it, once it has answered.
+    gateway_reference text,
+    reason     text,
+    created_at timestamptz NOT NULL DEFAULT now(),
+    updated_at timestamptz NOT NULL DEFAULT now(),
+    UNIQUE (holder, attempt),
+    CHECK (state <> 'captured' OR gateway_reference IS NOT NULL)
+) WITH (fillfactor = 60);
+
+-- At most one attempt per order is under way or has succeeded.
+CREATE UNIQUE INDEX one_live_payment_per_holder ON payments (holder) WHERE state IN ('open', 'captured');
+
+CREATE TABLE outbox (
+    id           uuid PRIMARY KEY,
+    exchange     text NOT NULL,
+    routing_key  text NOT NULL,
+    kind         text NOT NULL,
+    body         text NOT NULL,
+    locked_until timestamptz NOT NULL
+) WITH (
+    autovacuum_vacuum_scale_factor = 0, autovacuum_vacuum_threshold = 1000,
+    autovacuum_vacuum_insert_scale_factor = 0, autovacuum_vacuum_insert_threshold = 100000
+);
