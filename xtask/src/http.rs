@@ -1,0 +1,32 @@
+//! The little HTTP that is needed: JSON to and from this machine, user and password in the URL.
+
+use std::time::Duration;
+
+use anyhow::{Context, Result};
+use serde_json::Value;
+
+fn agent() -> ureq::Agent {
+    ureq::Agent::config_builder()
+        .timeout_global(Some(Duration::from_secs(5)))
+        .http_status_as_error(false)
+        // A proxy for the outside world has no business between processes of one machine.
+        .proxy(None)
+        .build()
+        .into()
+}
+
+/// Status and body; the body is null if it is not JSON.
+pub fn get(url: &str) -> Result<(u16, Value)> {
+    answer(agent().get(url).call()).with_context(|| format!("no answer to GET {url}"))
+}
+
+pub fn post(url: &str, body: &str) -> Result<(u16, Value)> {
+    answer(agent().post(url).header("content-type", "application/json").send(body))
+        .with_context(|| format!("no answer to POST {url}"))
+}
+
+fn answer(result: Result<ureq::http::Response<ureq::Body>, ureq::Error>) -> Result<(u16, Value)> {
+    let mut response = result?;
+    let body = response.body_mut().read_to_string().unwrap_or_default();
+    Ok((response.status().as_u16(), serde_json::from_str(&body).unwrap_or(Value::Null)))
+}

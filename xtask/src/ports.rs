@@ -1,0 +1,84 @@
+//! Which port is whose, and who holds one that is taken.
+
+use std::fs;
+use std::net::{Ipv4Addr, TcpListener};
+
+use anyhow::{Context, Result, bail};
+
+use crate::process;
+
+/// Every port of one running Conveyor.
+#[derive(Clone, Copy, Debug)]
+pub struct Ports {
+    pub order_api: u16,
+    pub inventory: u16,
+    pub payment: u16,
+    pub notification: u16,
+    pub postgres: u16,
+    pub rabbitmq: u16,
+    pub management: u16,
+}
+
+/// What `cargo xtask up` uses.
+pub const DEVELOPMENT: Ports = Ports {
+    order_api: 8080,
+    inventory: 8081,
+    payment: 8082,
+    notification: 8083,
+    postgres: 55432,
+    rabbitmq: 55672,
+    management: 55680,
+};
+
+/// How many ports a RabbitMQ node takes from its first on: AMQP, Erlang's
+/// distribution, epmd, Prometheus; then a gap, and the management.
+pub const RABBITMQ_SPAN: u16 = 9;
+
+pub fn is_free(port: u16) -> bool {
+    TcpListener::bind((Ipv4Addr::LOCALHOST, port)).is_ok()
+}
+
+/// Fails, naming the port and if possible its holder, when it is taken.
+pub fn require_free(port: u16, wanted_by: &str) -> Result<()> {
+    if is_free(port) {
+        return Ok(());
+    }
+    let holder = holder(port).map_or_else(String::new, |(pid, name)| format!(", by {name} (process {pid})"));
+    bail!("port {port}, which {wanted_by} needs, is taken{holder}: stop that first")
+}
+
+/// The first of `count` neighbouring free ports. They lie below the range from
+/// which systems choose ports for outgoing connections, so nobody gets one in the meantime.
+pub fn free_block(count: u16) -> Result<u16> {
+    const FIRST: u16 = 20_000;
+    const BLOCK: u16 = 16;
+    const BLOCKS: u16 = 750;
+    // Two that look at the same time should not look at the same place.
+    let random = u16::from_be_bytes(crate::project::random_bytes()?);
+    (0..BLOCKS)
+        .map(|i| FIRST + (random % BLOCKS + i) % BLOCKS * BLOCK)
+        .find(|&first| (first..first + count).all(is_free))
+        .context("no free ports between 20000 and 32000")
+}
+
+/// The process that listens on a port, where the system tells (Linux, and ours or root).
+fn holder(port: u16) -> Option<(i32, String)> {
+    const LISTEN: &str = "0A";
+    let inode = ["/proc/net/tcp", "/proc/net/tcp6"].iter().find_map(|table| {
+        let table = fs::read_to_string(table).ok()?;
+        table.lines().skip(1).find_map(|line| {
+            let fields: Vec<&str> = line.split_whitespace().collect();
+            let local = fields.get(1)?.rsplit_once(':')?.1;
+            let here = u16::from_str_radix(local, 16) == Ok(port) && *fields.get(3)? == LISTEN;
+            here.then(|| fields.get(9).map(|inode| format!("socket:[{inode}]")))?
+        })
+    })?;
+    fs::read_dir("/proc").ok()?.flatten().find_map(|entry| {
+        let pid: i32 = entry.file_name().to_str()?.parse().ok()?;
+        fs::read_dir(entry.path().join("fd"))
+            .ok()?
+            .flatten()
+            .any(|fd| fs::read_link(fd.path()).is_ok_and(|target| target.as_os_str() == inode.as_str()))
+            .then(|| (pid, process::name(pid).unwrap_or_default()))
+    })
+}

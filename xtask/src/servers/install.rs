@@ -1,0 +1,106 @@
+//! Installs the servers' packages, where that can be done without asking; else says
+//! exactly what to run. The system's own servers stay stopped.
+
+use std::env;
+use std::path::Path;
+use std::process::{Command, Stdio};
+use std::sync::{Mutex, PoisonError};
+
+use anyhow::{Result, bail};
+use nix::unistd::geteuid;
+
+use super::{postgres, rabbitmq};
+use crate::{say, signals};
+
+pub struct Package {
+    name: &'static str,
+    is_there: fn() -> bool,
+    debian: &'static str,
+    fedora: &'static str,
+    homebrew: &'static str,
+}
+
+pub const POSTGRES: Package = Package {
+    name: "PostgreSQL 15 or newer",
+    is_there: || postgres::find_tools().is_some(),
+    debian: "postgresql",
+    fedora: "postgresql-server",
+    homebrew: "postgresql@17",
+};
+
+pub const RABBITMQ: Package = Package {
+    name: "RabbitMQ 3.10 or newer",
+    is_there: || rabbitmq::find_server().is_some(),
+    debian: "rabbitmq-server",
+    fedora: "rabbitmq-server",
+    homebrew: "rabbitmq",
+};
+
+/// Installs what is missing. One at a time: package managers do not share.
+pub fn ensure(packages: &[Package]) -> Result<()> {
+    static ONE_AT_A_TIME: Mutex<()> = Mutex::new(());
+    let _turn = ONE_AT_A_TIME.lock().unwrap_or_else(PoisonError::into_inner);
+    let missing = || -> Vec<&Package> { packages.iter().filter(|package| !(package.is_there)()).collect() };
+    let wanted = missing();
+    if wanted.is_empty() {
+        return Ok(());
+    }
+    let names = wanted.iter().map(|package| package.name).collect::<Vec<_>>().join(" and ");
+    say::step(format!("{names}: not installed"));
+    let list = |of: fn(&Package) -> &'static str| wanted.iter().map(|package| of(package)).collect::<Vec<_>>();
+    if !exists("apt-get") {
+        let how = if exists("brew") {
+            format!("brew install {}", list(|package| package.homebrew).join(" "))
+        } else if exists("dnf") {
+            format!("sudo dnf install {}", list(|package| package.fedora).join(" "))
+        } else {
+            "your system's package manager".to_owned()
+        };
+        bail!("install {names} first (no service has to be started), with:\n    {how}");
+    }
+    let debian = list(|package| package.debian);
+    let Some(mut shell) = root_shell() else {
+        bail!(
+            "install {names} first (no service has to be started), with:\n    \
+             sudo apt-get update && sudo apt-get install -y --no-install-recommends {}",
+            debian.join(" ")
+        );
+    };
+    say::step(format!("installing with apt-get: {}", debian.join(" ")));
+    let status = signals::run(shell.arg(include_str!("install-debian.sh")).arg("install").args(&debian))?;
+    signals::check()?;
+    if !status.success() {
+        bail!("apt-get could not install {} ({status})", debian.join(" "));
+    }
+    let still = missing();
+    if !still.is_empty() {
+        let names = still.iter().map(|package| package.name).collect::<Vec<_>>().join(" and ");
+        bail!("{names}: still not there; is what this system offers too old?");
+    }
+    say::step("installed; the system's own servers were left stopped");
+    Ok(())
+}
+
+/// A shell with root's rights, if one is to be had without a password.
+fn root_shell() -> Option<Command> {
+    let mut command = if geteuid().is_root() {
+        Command::new("sh")
+    } else {
+        let allowed = Command::new("sudo")
+            .args(["-n", "true"])
+            .stdin(Stdio::null())
+            .stdout(Stdio::null())
+            .stderr(Stdio::null())
+            .status()
+            .is_ok_and(|status| status.success());
+        let mut command = allowed.then(|| Command::new("sudo"))?;
+        command.args(["-n", "sh"]);
+        command
+    };
+    command.arg("-c").stdin(Stdio::null()).stdout(std::io::stderr());
+    Some(command)
+}
+
+fn exists(program: &str) -> bool {
+    env::split_paths(&env::var_os("PATH").unwrap_or_default()).any(|folder| Path::new(&folder).join(program).exists())
+}
