@@ -23,10 +23,8 @@ fn load_from<Own: DeserializeOwned + Default>(
     if let Some(file) = file {
         builder = builder.add_source(config::File::new(file, config::FileFormat::Toml));
     }
-    let environment = config::Environment::with_prefix("CONVEYOR")
-        .prefix_separator("__")
-        .separator("__")
-        .source(Some(variables));
+    let environment =
+        config::Environment::with_prefix("CONVEYOR").prefix_separator("__").separator("__").source(Some(variables));
     let config = builder.add_source(environment).build().map_err(bad)?;
     let mut sections: HashMap<String, config::Value> = config.try_deserialize().map_err(bad)?;
     let own = match section.and_then(|name| sections.remove(name)) {

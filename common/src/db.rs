@@ -1,16 +1,16 @@
 //! PostgreSQL: the pool, one unit of work, and what its errors mean.
 
-use std::{future::Future, pin::Pin, sync::Arc, task::Poll, time::Duration};
+use std::{
+    future::Future,
+    pin::Pin,
+    sync::{Arc, Mutex, PoisonError},
+    task::Poll,
+    time::Duration,
+};
 
-use deadpool_postgres::{
-    Manager, ManagerConfig, Object, Pool, PoolError, RecyclingMethod, Runtime, Timeouts,
-};
+use deadpool_postgres::{Manager, ManagerConfig, Object, Pool, PoolError, RecyclingMethod, Runtime, Timeouts};
 use futures_util::future::join_all;
-use tokio_postgres::{
-    NoTls, Row, Statement,
-    error::SqlState,
-    types::ToSql,
-};
+use tokio_postgres::{NoTls, Row, Statement, error::SqlState, types::ToSql};
 
 use crate::config::{self, ConfigError};
 
@@ -59,8 +59,7 @@ impl Db {
             .connect_timeout(Duration::from_secs(3))
             .tcp_user_timeout(Duration::from_secs(10))
             .keepalives_idle(Duration::from_secs(10));
-        let manager =
-            Manager::from_config(options, NoTls, ManagerConfig { recycling_method: RecyclingMethod::Fast });
+        let manager = Manager::from_config(options, NoTls, ManagerConfig { recycling_method: RecyclingMethod::Fast });
         let five = Some(Duration::from_secs(5));
         let pool = Pool::builder(manager)
             .max_size(settings.pool_size)
@@ -74,7 +73,7 @@ impl Db {
     /// Begins a unit of work. `BEGIN` travels together with the first statement.
     pub async fn begin(&self) -> Result<Tx, DbError> {
         let client = self.pool.get().await?;
-        let mut tx = Tx { client: Some(Arc::new(client)), sent: Vec::new() };
+        let mut tx = Tx { client: Some(Arc::new(client)), sent: Mutex::default() };
         tx.send_simple("BEGIN");
         Ok(tx)
     }
@@ -115,7 +114,8 @@ type Sent = Pin<Box<dyn Future<Output = Result<u64, tokio_postgres::Error>> + Se
 /// sees a connection that is in the middle of something.
 pub struct Tx {
     client: Option<Arc<Object>>,
-    sent: Vec<Sent>,
+    /// In a mutex only so that a `Tx` can be shared between threads; it is never locked.
+    sent: Mutex<Vec<Sent>>,
 }
 
 impl Tx {
@@ -145,7 +145,7 @@ impl Tx {
     pub async fn commit(mut self) -> Result<(), DbError> {
         self.send_simple("COMMIT");
         // Every answer is awaited, even after a failure: the connection is reused only when all of them are in.
-        let answers = join_all(std::mem::take(&mut self.sent)).await;
+        let answers = join_all(std::mem::take(self.sent())).await;
         for answer in answers {
             answer?;
         }
@@ -162,16 +162,21 @@ impl Tx {
     /// Polls a request once, which is when tokio-postgres puts it on the wire, and keeps it to be answered later.
     fn send(&mut self, mut request: Sent) {
         let mut context = std::task::Context::from_waker(std::task::Waker::noop());
-        self.sent.push(match request.as_mut().poll(&mut context) {
+        let request = match request.as_mut().poll(&mut context) {
             Poll::Ready(answer) => Box::pin(std::future::ready(answer)),
             Poll::Pending => request,
-        });
+        };
+        self.sent().push(request);
+    }
+
+    fn sent(&mut self) -> &mut Vec<Sent> {
+        self.sent.get_mut().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
 impl Drop for Tx {
     fn drop(&mut self) {
-        self.sent.clear();
+        self.sent().clear();
         if let Some(object) = self.client.take().and_then(Arc::into_inner) {
             drop(Object::take(object));
         }

@@ -23,10 +23,12 @@ use crate::{
 /// Opens the port, so that a taken one is known before anything else is started.
 pub async fn listen(settings: &config::Http, usual: &str) -> Result<TcpListener, ConfigError> {
     let bind = if settings.bind.is_empty() { usual } else { &settings.bind };
-    let address: SocketAddr = bind
-        .parse()
-        .map_err(|_| ConfigError(format!("http.bind: {bind:?} is not an address and a port, such as 127.0.0.1:8080")))?;
-    TcpListener::bind(address).await.map_err(|error| ConfigError(format!("http.bind: cannot listen on {address}: {error}")))
+    let address: SocketAddr = bind.parse().map_err(|_| {
+        ConfigError(format!("http.bind: {bind:?} is not an address and a port, such as 127.0.0.1:8080"))
+    })?;
+    TcpListener::bind(address)
+        .await
+        .map_err(|error| ConfigError(format!("http.bind: cannot listen on {address}: {error}")))
 }
 
 /// Serves `api` and the operators' pages until `stop`, then finishes what was begun.

@@ -127,8 +127,7 @@ given_id!(
 const GIVEN_ID: BadId = BadId("must be 1 to 64 characters out of A-Z a-z 0-9 . _ @ : + -");
 
 fn is_given_id(text: &str) -> bool {
-    (1..=64).contains(&text.len())
-        && text.bytes().all(|b| b.is_ascii_alphanumeric() || b"._@:+-".contains(&b))
+    (1..=64).contains(&text.len()) && text.bytes().all(|b| b.is_ascii_alphanumeric() || b"._@:+-".contains(&b))
 }
 
 #[cfg(test)]
@@ -144,7 +143,9 @@ mod tests {
 
     #[test]
     fn what_is_not_an_order_id_is_refused() {
-        for text in ["", "ORD", "ORD123456", "TXN0193a0c0d0e0f0000000000000000000", "ORD0193a0c0-d0e0-7000-8000-000000000000"] {
+        for text in
+            ["", "ORD", "ORD123456", "TXN0193a0c0d0e0f0000000000000000000", "ORD0193a0c0-d0e0-7000-8000-000000000000"]
+        {
             assert!(text.parse::<OrderId>().is_err(), "{text}");
         }
     }

@@ -10,7 +10,6 @@ mod sweep;
 pub use dispatch::Dispatcher;
 pub use sweep::sweep;
 
-use serde::Serialize;
 use uuid::Uuid;
 
 use crate::{
@@ -31,6 +30,37 @@ pub struct Row {
     pub body: String,
 }
 
+/// Makes units of work for one service.
+#[derive(Clone)]
+pub struct Units {
+    pub source: &'static str,
+    pub db: Db,
+    pub dispatcher: Dispatcher,
+}
+
+/// A transaction and the events it announces.
+pub struct Unit {
+    pub tx: Tx,
+    pub outbox: Outbox,
+    dispatcher: Dispatcher,
+}
+
+impl Units {
+    pub async fn begin(&self) -> Result<Unit, DbError> {
+        Ok(Unit { tx: self.db.begin().await?, outbox: Outbox::new(self.source), dispatcher: self.dispatcher.clone() })
+    }
+}
+
+impl Unit {
+    /// Commits the state together with its events, and only then sends those on their way.
+    pub async fn commit(mut self) -> Result<(), DbError> {
+        self.outbox.write(&mut self.tx).await?;
+        self.tx.commit().await?;
+        self.dispatcher.dispatch(self.outbox.rows);
+        Ok(())
+    }
+}
+
 /// The events that a unit of work announces. They are written in its transaction and dispatched after its commit.
 #[derive(Debug)]
 pub struct Outbox {
@@ -39,31 +69,30 @@ pub struct Outbox {
 }
 
 impl Outbox {
-    #[must_use]
-    pub fn new(source: &'static str) -> Self {
+    fn new(source: &'static str) -> Self {
         Self { source, rows: Vec::new() }
     }
 
     /// Announces to everyone who listens. `cause` ties the event to the trace of what brought it about.
-    pub fn announce<P: Payload>(&mut self, cause: Option<&str>, subject: &impl ToString, payload: &P) -> Result<(), serde_json::Error> {
+    pub fn announce<P: Payload>(
+        &mut self,
+        cause: Option<&str>,
+        subject: &impl ToString,
+        payload: &P,
+    ) -> Result<(), serde_json::Error> {
         let event = Event::new(self.source, subject.to_string(), cause.map(str::to_owned), payload)?;
         self.rows.push(Row {
             id: event.id,
             exchange: topology::EVENTS.to_owned(),
             routing_key: event.kind.clone(),
-            body: to_json(&event)?,
+            body: serde_json::to_string(&event)?,
             kind: event.kind,
         });
         Ok(())
     }
 
-    #[must_use]
-    pub fn is_empty(&self) -> bool {
-        self.rows.is_empty()
-    }
-
     /// Writes the rows in the transaction that made them true.
-    pub async fn write(&self, tx: &mut Tx) -> Result<(), DbError> {
+    async fn write(&self, tx: &mut Tx) -> Result<(), DbError> {
         if self.rows.is_empty() {
             return Ok(());
         }
@@ -80,16 +109,6 @@ impl Outbox {
         )
         .await
     }
-
-    /// The rows, once committed, for the dispatcher.
-    #[must_use]
-    pub fn into_rows(self) -> Vec<Row> {
-        self.rows
-    }
-}
-
-fn to_json(value: &impl Serialize) -> Result<String, serde_json::Error> {
-    serde_json::to_string(value)
 }
 
 async fn delete_rows(db: &Db, ids: &[Uuid]) -> Result<(), DbError> {

@@ -24,7 +24,7 @@ use crate::{
     consumer::{Consumer, EffectHandler, Handler, InTransaction, Shared, ThreeSteps},
     db::Db,
     http::{self, Check},
-    outbox::{Dispatcher, sweep},
+    outbox::{Dispatcher, Units, sweep},
     telemetry,
 };
 
@@ -168,7 +168,8 @@ impl Service {
         settings.parts.check(about.parts)?;
         let db = Db::new(&settings.database, about.name, about.schema)?;
         let topology = Arc::new(Topology::new(WORK_QUEUES, &settings.consumer.retry_delays_ms));
-        let link = |purpose: &str| Link::new(&settings.broker.url, format!("{} {purpose}", about.name), Arc::clone(&topology));
+        let link =
+            |purpose: &str| Link::new(&settings.broker.url, format!("{} {purpose}", about.name), Arc::clone(&topology));
         let (consuming, publishing) = (link("consumes")?, link("publishes")?);
 
         let support = TaskTracker::new();
@@ -176,14 +177,18 @@ impl Service {
         let (publisher, publishes) = Publisher::new(publishing.clone(), stop_support.clone());
         let (dispatcher, dispatches) = Dispatcher::new(publisher.clone(), db.clone(), settings.outbox.clone());
         support.spawn(publishes);
-        support.spawn(sweep(db.clone(), publisher.clone(), publishing.clone(), settings.outbox.clone(), stop_support.clone()));
+        support.spawn(sweep(
+            db.clone(),
+            publisher.clone(),
+            publishing.clone(),
+            settings.outbox.clone(),
+            stop_support.clone(),
+        ));
         let mut work = JoinSet::new();
         work.spawn(dispatches);
         let shared = Arc::new(Shared {
-            service: about.name,
             settings: settings.consumer.clone(),
-            db,
-            dispatcher,
+            units: Units { source: about.name, db, dispatcher },
             publisher,
             link: consuming,
             gate: Arc::new(Mutex::new(())),
@@ -192,14 +197,10 @@ impl Service {
         Ok(Self { about, settings, shared, publishing, work, support, stop_support, queues: Vec::new() })
     }
 
+    /// For work outside the queues: what it commits announces its events like any other.
     #[must_use]
-    pub fn db(&self) -> &Db {
-        &self.shared.db
-    }
-
-    #[must_use]
-    pub fn dispatcher(&self) -> &Dispatcher {
-        &self.shared.dispatcher
+    pub fn units(&self) -> &Units {
+        &self.shared.units
     }
 
     #[must_use]
@@ -234,7 +235,7 @@ impl Service {
         let Self { about, settings, shared, publishing, mut work, support, stop_support, queues } = self;
         let stop = shared.stop.clone();
         let listener = http::listen(&settings.http, about.bind).await?;
-        let checks = checks(&shared.db, &shared.link, &publishing, about.needs_broker, !queues.is_empty());
+        let checks = checks(&shared.units.db, &shared.link, &publishing, about.needs_broker, !queues.is_empty());
         let exporter = telemetry::start_metrics();
         if let Some(exporter) = exporter.clone() {
             support.spawn({
@@ -247,7 +248,7 @@ impl Service {
         if let Ok(address) = listener.local_addr() {
             tracing::info!(service = about.name, %address, ?queues, "started");
         }
-        if let Err(error) = shared.db.check().await {
+        if let Err(error) = shared.units.db.check().await {
             tracing::error!(%error, "the database cannot be reached; trying until it can");
         }
         let graveyards = queues.iter().map(|queue| dead_letter_queue(queue)).collect();
@@ -263,7 +264,7 @@ impl Service {
         });
 
         let consuming = shared.link.clone();
-        let db = shared.db.clone();
+        let db = shared.units.db.clone();
         // With the last consumer and the last route the last handle on the dispatcher goes; it then sends what it
         // still has, deletes it, and ends too.
         drop(shared);

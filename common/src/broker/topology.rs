@@ -36,10 +36,8 @@ pub const INVENTORY_LOCK: WorkQueue = WorkQueue { name: "inventory.lock", hears:
 pub const INVENTORY_SETTLE: WorkQueue =
     WorkQueue { name: "inventory.settle", hears: &[OrderPaid::TYPE, OrderPaymentFailed::TYPE] };
 pub const PAYMENT_CHARGE: WorkQueue = WorkQueue { name: "payment.charge", hears: &[OrderPaymentDue::TYPE] };
-pub const NOTIFICATION_SEND: WorkQueue = WorkQueue {
-    name: "notification.send",
-    hears: &[OrderPaid::TYPE, OrderRejected::TYPE, OrderPaymentFailed::TYPE],
-};
+pub const NOTIFICATION_SEND: WorkQueue =
+    WorkQueue { name: "notification.send", hears: &[OrderPaid::TYPE, OrderRejected::TYPE, OrderPaymentFailed::TYPE] };
 pub const ORDERS_PROGRESS: WorkQueue = WorkQueue {
     name: "orders.progress",
     hears: &[InventoryLocked::TYPE, InventoryRejected::TYPE, PaymentCompleted::TYPE, PaymentFailed::TYPE],
@@ -95,7 +93,8 @@ impl Topology {
     #[must_use]
     pub fn new(work_queues: &[&WorkQueue], delays_ms: &[u64]) -> Self {
         let catch_all = || table([("alternate-exchange", text(UNROUTABLE))]);
-        let keep = || table([("x-queue-type", text("quorum")), ("x-delivery-limit", AMQPValue::LongLongInt(KEEP_LIMIT))]);
+        let keep =
+            || table([("x-queue-type", text("quorum")), ("x-delivery-limit", AMQPValue::LongLongInt(KEEP_LIMIT))]);
         let mut topology = Self {
             exchanges: vec![
                 Exchange { name: UNROUTABLE.to_owned(), kind: ExchangeKind::Fanout, arguments: FieldTable::default() },
@@ -117,10 +116,8 @@ impl Topology {
 
     fn add_work_queue(&mut self, queue: &WorkQueue, keep: FieldTable) {
         let graveyard = dead_letter_queue(queue.name);
-        let mut arguments = table([
-            ("x-queue-type", text("quorum")),
-            ("x-delivery-limit", AMQPValue::LongLongInt(DELIVERY_LIMIT)),
-        ]);
+        let mut arguments =
+            table([("x-queue-type", text("quorum")), ("x-delivery-limit", AMQPValue::LongLongInt(DELIVERY_LIMIT))]);
         dead_letter_safely(&mut arguments, DEAD_LETTERS);
         arguments.insert("x-dead-letter-routing-key".into(), text(queue.name));
         self.queues.push(Queue { name: queue.name.to_owned(), arguments });
@@ -141,7 +138,11 @@ impl Topology {
         ]);
         // No dead-letter routing key: the message keeps its own, which names its destination.
         dead_letter_safely(&mut arguments, REDELIVER);
-        self.exchanges.push(Exchange { name: name.clone(), kind: ExchangeKind::Fanout, arguments: FieldTable::default() });
+        self.exchanges.push(Exchange {
+            name: name.clone(),
+            kind: ExchangeKind::Fanout,
+            arguments: FieldTable::default(),
+        });
         self.queues.push(Queue { name: name.clone(), arguments });
         self.bindings.push(Binding::new(&name, "", &name));
     }
@@ -159,7 +160,11 @@ impl Topology {
         .await
         .map_err(refused)?;
         try_join_all(self.queues.iter().map(|queue| {
-            channel.queue_declare(queue.name.as_str().into(), QueueDeclareOptions { durable: true, ..Default::default() }, queue.arguments.clone())
+            channel.queue_declare(
+                queue.name.as_str().into(),
+                QueueDeclareOptions { durable: true, ..Default::default() },
+                queue.arguments.clone(),
+            )
         }))
         .await
         .map_err(refused)?;

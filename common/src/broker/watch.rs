@@ -5,7 +5,10 @@ use std::time::Duration;
 use lapin::options::QueueDeclareOptions;
 use tokio_util::sync::CancellationToken;
 
-use super::{connection::{ANSWER, Link}, topology::UNROUTABLE};
+use super::{
+    connection::{ANSWER, Link},
+    topology::UNROUTABLE,
+};
 
 const EVERY: Duration = Duration::from_secs(2);
 

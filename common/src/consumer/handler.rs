@@ -2,14 +2,11 @@
 
 use futures_util::{StreamExt as _, stream};
 
-use super::{
-    judge::{Held, Judge, Work},
-    session::Shared,
-};
+use super::judge::{Held, Judge, Work};
 use crate::{
     db::{DbError, Tx},
     events::Event,
-    outbox::Outbox,
+    outbox::{Outbox, Units},
 };
 
 /// What is to become of one event.
@@ -115,7 +112,7 @@ pub(crate) struct InTransaction<H>(pub H);
 
 impl<H: Handler> Process for InTransaction<H> {
     async fn process(&self, judge: &Judge<'_>, events: &[Event]) -> Result<Vec<Verdict>, Held> {
-        judge.split(events, &Handling { handler: &self.0, shared: judge.shared }).await
+        judge.split(events, &Handling { handler: &self.0, units: &judge.shared.units }).await
     }
 }
 
@@ -123,7 +120,7 @@ pub(crate) struct ThreeSteps<H>(pub H);
 
 impl<H: EffectHandler> Process for ThreeSteps<H> {
     async fn process(&self, judge: &Judge<'_>, events: &[Event]) -> Result<Vec<Verdict>, Held> {
-        let steps = judge.split(events, &Preparing { handler: &self.0, shared: judge.shared }).await?;
+        let steps = judge.split(events, &Preparing { handler: &self.0, units: &judge.shared.units }).await?;
         let mut verdicts: Vec<Option<Verdict>> = Vec::with_capacity(steps.len());
         let mut effects = Vec::new();
         for step in steps {
@@ -140,7 +137,7 @@ impl<H: EffectHandler> Process for ThreeSteps<H> {
             .buffered(judge.shared.settings.effects)
             .collect()
             .await;
-        let recorded = judge.split(&outcomes, &Recording { handler: &self.0, shared: judge.shared }).await?;
+        let recorded = judge.split(&outcomes, &Recording { handler: &self.0, units: &judge.shared.units }).await?;
         let mut recorded = recorded.into_iter();
         Ok(verdicts.into_iter().map(|v| v.or_else(|| recorded.next()).unwrap_or(Verdict::Done)).collect())
     }
@@ -148,14 +145,14 @@ impl<H: EffectHandler> Process for ThreeSteps<H> {
 
 struct Handling<'a, H> {
     handler: &'a H,
-    shared: &'a Shared,
+    units: &'a Units,
 }
 
 impl<H: Handler> Work<Event, Verdict> for Handling<'_, H> {
     async fn run(&self, events: &[Event]) -> Result<Vec<Verdict>, Failure> {
-        let (mut tx, mut outbox) = self.shared.begin().await?;
-        let verdicts = self.handler.handle(&mut tx, events, &mut outbox).await?;
-        self.shared.commit(tx, outbox).await?;
+        let mut unit = self.units.begin().await?;
+        let verdicts = self.handler.handle(&mut unit.tx, events, &mut unit.outbox).await?;
+        unit.commit().await?;
         Ok(verdicts)
     }
 
@@ -166,14 +163,14 @@ impl<H: Handler> Work<Event, Verdict> for Handling<'_, H> {
 
 struct Preparing<'a, H> {
     handler: &'a H,
-    shared: &'a Shared,
+    units: &'a Units,
 }
 
 impl<H: EffectHandler> Work<Event, Step<H::Effect>> for Preparing<'_, H> {
     async fn run(&self, events: &[Event]) -> Result<Vec<Step<H::Effect>>, Failure> {
-        let (mut tx, mut outbox) = self.shared.begin().await?;
-        let steps = self.handler.prepare(&mut tx, events, &mut outbox).await?;
-        self.shared.commit(tx, outbox).await?;
+        let mut unit = self.units.begin().await?;
+        let steps = self.handler.prepare(&mut unit.tx, events, &mut unit.outbox).await?;
+        unit.commit().await?;
         Ok(steps)
     }
 
@@ -184,14 +181,14 @@ impl<H: EffectHandler> Work<Event, Step<H::Effect>> for Preparing<'_, H> {
 
 struct Recording<'a, H> {
     handler: &'a H,
-    shared: &'a Shared,
+    units: &'a Units,
 }
 
 impl<H: EffectHandler> Work<H::Outcome, Verdict> for Recording<'_, H> {
     async fn run(&self, outcomes: &[H::Outcome]) -> Result<Vec<Verdict>, Failure> {
-        let (mut tx, mut outbox) = self.shared.begin().await?;
-        let verdicts = self.handler.record(&mut tx, outcomes, &mut outbox).await?;
-        self.shared.commit(tx, outbox).await?;
+        let mut unit = self.units.begin().await?;
+        let verdicts = self.handler.record(&mut unit.tx, outcomes, &mut unit.outbox).await?;
+        unit.commit().await?;
         Ok(verdicts)
     }
 

@@ -17,7 +17,7 @@ use tokio::{
 use tokio_util::sync::CancellationToken;
 
 use super::{
-    handler::{Failure, Process},
+    handler::Process,
     intake::{Delivered, Intake},
     judge::{Held, Judge},
     settle,
@@ -26,9 +26,9 @@ use crate::{
     backoff::Backoff,
     broker::{Lane, Link, Publisher},
     config,
-    db::{Db, Tx, describe},
+    db::describe,
     events::{Event, Opened},
-    outbox::{Dispatcher, Outbox},
+    outbox::Units,
     trace,
 };
 
@@ -41,31 +41,14 @@ const QUIET: Duration = Duration::from_millis(250);
 
 /// What all consumers of a process share.
 pub(crate) struct Shared {
-    pub service: &'static str,
     pub settings: config::Consumer,
-    pub db: Db,
-    pub dispatcher: Dispatcher,
+    pub units: Units,
     pub publisher: Publisher,
     pub link: Link,
     /// Held by the one consumer that is feeling its way: if its parcel kills the process, the other queues have
     /// nothing in hand.
     pub gate: Arc<Mutex<()>>,
     pub stop: CancellationToken,
-}
-
-impl Shared {
-    /// Begins a unit of work.
-    pub(super) async fn begin(&self) -> Result<(Tx, Outbox), Failure> {
-        Ok((self.db.begin().await?, Outbox::new(self.service)))
-    }
-
-    /// Commits it with the events it announces, and sends those on their way.
-    pub(super) async fn commit(&self, mut tx: Tx, outbox: Outbox) -> Result<(), Failure> {
-        outbox.write(&mut tx).await?;
-        tx.commit().await?;
-        self.dispatcher.dispatch(outbox.into_rows());
-        Ok(())
-    }
 }
 
 pub(crate) struct Consumer<P> {
@@ -128,7 +111,7 @@ impl<P: Process> Consumer<P> {
     /// `false` when told to stop first.
     async fn until_the_database_answers(&self) -> bool {
         let mut backoff = Backoff::new(Duration::from_millis(200), Duration::from_secs(5));
-        while self.shared.db.check().await.is_err() {
+        while self.shared.units.db.check().await.is_err() {
             if self.shared.stop.run_until_cancelled(backoff.wait()).await.is_none() {
                 return false;
             }
@@ -270,7 +253,10 @@ impl<P: Process> Consumer<P> {
                 Err(Held(why)) => return Err(End::Held(why)),
             };
             onward.extend(
-                events.iter().zip(verdicts).filter_map(|(event, verdict)| settle::onward(shared, self.queue, event, verdict)),
+                events
+                    .iter()
+                    .zip(verdicts)
+                    .filter_map(|(event, verdict)| settle::onward(shared, self.queue, event, verdict)),
             );
         }
         match batch.last() {

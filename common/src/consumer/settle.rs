@@ -118,7 +118,7 @@ fn dead_letter(shared: &Shared, queue: &'static str, body: Vec<u8>, letter: &Let
     set("x-reason", &reason);
     set("x-death-kind", letter.death.name());
     set("x-queue", queue);
-    set("x-service", shared.service);
+    set("x-service", shared.units.source);
     if let Ok(now) = OffsetDateTime::now_utc().format(&Rfc3339) {
         set("x-died-at", &now);
     }
@@ -128,7 +128,10 @@ fn dead_letter(shared: &Shared, queue: &'static str, body: Vec<u8>, letter: &Let
     }
     headers.insert("x-attempts".into(), AMQPValue::LongLongInt(letter.attempts.into()));
     tracing::error!(
-        queue, reason, death = letter.death.name(), attempts = letter.attempts,
+        queue,
+        reason,
+        death = letter.death.name(),
+        attempts = letter.attempts,
         event.id = letter.about.map(|event| event.id.to_string()),
         event.subject = letter.about.map(|event| event.subject.as_str()),
         "an event goes to the dead letters"

@@ -50,9 +50,7 @@ pub fn open(body: &[u8]) -> Result<Vec<Opened>, String> {
         .into_iter()
         .map(|raw| match serde_json::from_str(raw.get()) {
             Ok(event) => Opened::Event(event),
-            Err(error) => {
-                Opened::Unreadable { raw: raw.get().to_owned(), why: format!("not an event: {error}") }
-            }
+            Err(error) => Opened::Unreadable { raw: raw.get().to_owned(), why: format!("not an event: {error}") },
         })
         .collect())
 }

@@ -58,7 +58,8 @@ async fn ready(checks: Arc<Vec<Check>>) -> Response {
             (check.name.to_owned(), said)
         })
         .collect();
-    let (status, word) = if is_ready { (StatusCode::OK, "ready") } else { (StatusCode::SERVICE_UNAVAILABLE, "not ready") };
+    let (status, word) =
+        if is_ready { (StatusCode::OK, "ready") } else { (StatusCode::SERVICE_UNAVAILABLE, "not ready") };
     (status, Json(json!({"status": word, "checks": detail}))).into_response()
 }
 

@@ -55,7 +55,9 @@ fn parse<T: DeserializeOwned>(body: &[u8]) -> Result<T, Problem> {
     let inner = error.into_inner();
     match inner.classify() {
         Category::Data => Err(Problem::invalid(vec![field_error(&path, &inner)])),
-        _ => Err(malformed(&format!("it breaks off or goes wrong at line {}, column {}", inner.line(), inner.column()))),
+        _ => {
+            Err(malformed(&format!("it breaks off or goes wrong at line {}, column {}", inner.line(), inner.column())))
+        }
     }
 }
 
@@ -125,7 +127,10 @@ mod tests {
     #[test]
     fn a_refusal_names_the_field_and_repeats_no_value() {
         let field = |name: &str| Some(name.to_owned());
-        assert_eq!(refusal(r#"{"items":[{"quantity":1},{"quantity":"secret"}]}"#), ("invalid_field", field("items[1].quantity")));
+        assert_eq!(
+            refusal(r#"{"items":[{"quantity":1},{"quantity":"secret"}]}"#),
+            ("invalid_field", field("items[1].quantity"))
+        );
         assert_eq!(refusal(r#"{"items":[{"quantity":1.5}]}"#), ("invalid_field", field("items[0].quantity")));
         assert_eq!(refusal(r#"{"items":[{}]}"#), ("missing_field", field("items[0].quantity")));
         assert_eq!(refusal("{}"), ("missing_field", field("items")));

@@ -30,18 +30,11 @@ pub struct Dispatcher {
 
 impl Dispatcher {
     /// The dispatcher, and the task that works until every handle on it is gone and all has been sent and deleted.
-    pub fn new(
-        publisher: Publisher,
-        db: Db,
-        settings: config::Outbox,
-    ) -> (Self, impl Future<Output = ()> + Send) {
+    pub fn new(publisher: Publisher, db: Db, settings: config::Outbox) -> (Self, impl Future<Output = ()> + Send) {
         let (commits, queue) = mpsc::channel(WAITING_COMMITS);
         let (published, to_delete) = mpsc::channel(WAITING_COMMITS);
         let work = async move {
-            tokio::join!(
-                dispatch(queue, publisher, Arc::new(settings), published),
-                delete(to_delete, db)
-            );
+            tokio::join!(dispatch(queue, publisher, Arc::new(settings), published), delete(to_delete, db));
         };
         (Self { commits }, work)
     }

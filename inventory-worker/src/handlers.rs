@@ -1,0 +1,7 @@
+//! One file per queue.
+
+mod lock;
+mod settle;
+
+pub(crate) use lock::Lock;
+pub(crate) use settle::Settle;

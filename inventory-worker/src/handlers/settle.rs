@@ -1,0 +1,117 @@
+//! `inventory.settle`: an order has its answer, and its stock leaves or comes back.
+
+use std::collections::{BTreeMap, BTreeSet, HashMap};
+
+use common::{
+    consumer::{Failure, Handler, Verdict},
+    db::Tx,
+    events::{Event, OrderPaid, OrderPaymentFailed, Payload},
+    ids::{OrderId, ProductId},
+    outbox::Outbox,
+};
+
+use crate::{
+    reservation::State,
+    store::{self, Move, Reservation, holder},
+};
+
+pub(crate) struct Settle;
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Settlement {
+    /// The order is paid: the goods leave.
+    Confirm,
+    /// The order is off: they come back.
+    Release,
+}
+
+impl Handler for Settle {
+    async fn handle(&self, tx: &mut Tx, events: &[Event], _: &mut Outbox) -> Result<Vec<Verdict>, Failure> {
+        let settlements: Vec<Result<(OrderId, Settlement), String>> = events.iter().map(settlement).collect();
+        let holders: BTreeSet<String> = settlements.iter().flatten().map(|(id, _)| holder(*id)).collect();
+        let mut reservations = store::fence(tx, &holders.into_iter().collect::<Vec<_>>()).await?;
+
+        let mut verdicts = Vec::with_capacity(events.len());
+        let mut changed: HashMap<String, Reservation> = HashMap::new();
+        let mut moves: BTreeMap<ProductId, Move> = BTreeMap::new();
+        for settlement in settlements {
+            let (order_id, settlement) = match settlement {
+                Ok(settlement) => settlement,
+                Err(why) => {
+                    verdicts.push(Verdict::Reject(why));
+                    continue;
+                }
+            };
+            let holder = holder(order_id);
+            let Some(reservation) = reservations.get_mut(&holder) else {
+                verdicts.push(Verdict::Retry("its reservation was deleted meanwhile".to_owned()));
+                continue;
+            };
+            verdicts.push(match decide(reservation.state, settlement) {
+                Err(why) => Verdict::Retry(why),
+                Ok(None) => Verdict::Done,
+                Ok(Some(state)) => {
+                    if reservation.state == State::Locked {
+                        for (product, quantity) in &reservation.held {
+                            let total = moves.entry(product.clone()).or_default();
+                            total.reserved -= quantity;
+                            if settlement == Settlement::Confirm {
+                                total.on_hand -= quantity;
+                            }
+                        }
+                    }
+                    reservation.state = state;
+                    changed.insert(holder, reservation.clone());
+                    Verdict::Done
+                }
+            });
+        }
+        store::record(tx, &changed).await?;
+        store::move_stock(tx, &moves).await?;
+        Ok(verdicts)
+    }
+}
+
+fn settlement(event: &Event) -> Result<(OrderId, Settlement), String> {
+    match event.kind.as_str() {
+        OrderPaid::TYPE => Ok((event.payload::<OrderPaid>()?.order_id, Settlement::Confirm)),
+        OrderPaymentFailed::TYPE => Ok((event.payload::<OrderPaymentFailed>()?.order_id, Settlement::Release)),
+        other => Err(format!("nothing here understands {other}")),
+    }
+}
+
+/// What the reservation becomes, if anything.
+fn decide(state: State, settlement: Settlement) -> Result<Option<State>, String> {
+    match (settlement, state) {
+        (Settlement::Confirm, State::Locked) => Ok(Some(State::Confirmed)),
+        (Settlement::Confirm, State::Confirmed) | (Settlement::Release, State::Released | State::Rejected) => Ok(None),
+        (Settlement::Confirm, state) => Err(format!("the order is paid, but its stock is {state}")),
+        // A release that comes before its lock leaves the row behind, and the late lock stops at it.
+        (Settlement::Release, State::Locked | State::Requested) => Ok(Some(State::Released)),
+        (Settlement::Release, State::Confirmed) => Err("the order is off, but its stock has left".to_owned()),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_settlement_heard_twice_changes_nothing_the_second_time() {
+        for state in [State::Requested, State::Locked, State::Rejected, State::Confirmed, State::Released] {
+            for settlement in [Settlement::Confirm, Settlement::Release] {
+                if let Ok(Some(after)) = decide(state, settlement) {
+                    assert_eq!(decide(after, settlement), Ok(None), "{state} {settlement:?}");
+                }
+            }
+        }
+    }
+
+    #[test]
+    fn stock_that_was_given_back_is_never_sold() {
+        for state in [State::Requested, State::Rejected, State::Released] {
+            assert!(decide(state, Settlement::Confirm).is_err());
+        }
+        assert!(decide(State::Confirmed, Settlement::Release).is_err());
+    }
+}

@@ -1,0 +1,5 @@
+//! One file per queue.
+
+mod send;
+
+pub(crate) use send::Send;

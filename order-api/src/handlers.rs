@@ -1,0 +1,5 @@
+//! One file per queue.
+
+mod progress;
+
+pub(crate) use progress::Progress;

@@ -1,0 +1,34 @@
+//! The routes. One file per resource.
+
+mod create;
+mod orders;
+
+use axum::{
+    Router,
+    routing::{get, post},
+};
+use common::{db::Db, money::Currency};
+
+use crate::{catalogue::Catalogue, intake::Intake};
+
+/// What every route can reach.
+#[derive(Clone)]
+pub(crate) struct State {
+    db: Db,
+    catalogue: Catalogue,
+    intake: Intake,
+    currency: Currency,
+}
+
+impl State {
+    pub(crate) fn new(db: Db, catalogue: Catalogue, intake: Intake, currency: Currency) -> Self {
+        Self { db, catalogue, intake, currency }
+    }
+}
+
+pub(crate) fn routes(state: State) -> Router {
+    Router::new()
+        .route("/api/orders/create", post(orders::create))
+        .route("/api/orders/{order_id}", get(orders::show))
+        .with_state(state)
+}

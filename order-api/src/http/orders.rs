@@ -1,0 +1,154 @@
+//! `/api/orders`: creating and reading orders.
+
+use axum::{
+    Json,
+    extract::{Path, State},
+    http::{HeaderMap, StatusCode},
+    response::{IntoResponse as _, Response},
+};
+use common::{
+    events::Line,
+    http::{JsonBody, Problem},
+    ids::{OrderId, TransactionId, UserId},
+    money::{Currency, Money},
+    trace,
+};
+use serde::Serialize;
+use serde_json::value::RawValue;
+use time::{OffsetDateTime, format_description::well_known::Rfc3339};
+
+use super::create::CreateOrder;
+use crate::{
+    intake::{NewOrder, NotTaken},
+    order::Status,
+    store::{self, Found},
+};
+
+#[derive(Serialize)]
+#[serde(rename_all = "camelCase")]
+struct Created {
+    code: u16,
+    message: &'static str,
+    order_id: OrderId,
+    status: &'static str,
+}
+
+pub(super) async fn create(
+    State(state): State<super::State>,
+    headers: HeaderMap,
+    JsonBody(request): JsonBody<CreateOrder>,
+) -> Result<Response, Problem> {
+    let prices = state.catalogue.prices().ok_or_else(|| Problem::unavailable("the catalogue has not been read yet"))?;
+    let wanted = request.check(&prices, &state.currency).map_err(Problem::invalid)?;
+    let order_id = OrderId::generate();
+    let incoming = headers.get("traceparent").and_then(|value| value.to_str().ok());
+    let order = NewOrder {
+        id: order_id,
+        user_id: wanted.user_id,
+        amount: wanted.amount,
+        lines: wanted.lines,
+        traceparent: trace::of_request(incoming),
+    };
+    state.intake.take(order).await.map_err(|why| match why {
+        NotTaken::Busy => Problem::unavailable("too many orders are waiting; try again shortly"),
+        NotTaken::Unavailable => Problem::unavailable("orders cannot be stored at the moment; try again shortly"),
+        NotTaken::Refused => Problem::internal(),
+    })?;
+    let created =
+        Created { code: 200, message: "Order created successfully", order_id, status: Status::Pending.as_str() };
+    Ok(Json(created).into_response())
+}
+
+#[derive(Serialize)]
+#[serde(rename_all = "camelCase")]
+struct Shown {
+    code: u16,
+    message: &'static str,
+    order_id: OrderId,
+    user_id: UserId,
+    status: &'static str,
+    order_amount: Box<RawValue>,
+    currency: String,
+    items: Vec<ShownLine>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    transaction_id: Option<TransactionId>,
+    created_at: String,
+    history: Vec<ShownEntry>,
+}
+
+#[derive(Serialize)]
+#[serde(rename_all = "camelCase")]
+struct ShownLine {
+    product_id: String,
+    quantity: i64,
+    unit_price: Box<RawValue>,
+}
+
+#[derive(Serialize)]
+struct ShownEntry {
+    version: i32,
+    status: String,
+    at: String,
+    cause: String,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    detail: Option<String>,
+}
+
+pub(super) async fn show(State(state): State<super::State>, Path(id): Path<String>) -> Result<Response, Problem> {
+    // An id that cannot exist is answered like one that does not.
+    let unknown = || Problem::not_found("there is no such order");
+    let id: OrderId = id.parse().map_err(|_| unknown())?;
+    let found = store::find(&state.db, id).await.map_err(|error| {
+        tracing::warn!(%error, order.id = %id, "an order could not be read");
+        Problem::unavailable("orders cannot be read at the moment; try again shortly")
+    })?;
+    let found = found.ok_or_else(unknown)?;
+    let shown = shown(found, &state.currency).ok_or_else(Problem::internal)?;
+    Ok((StatusCode::OK, Json(shown)).into_response())
+}
+
+fn shown(found: Found, currency: &Currency) -> Option<Shown> {
+    let Found { order, lines, created_at, history } = found;
+    Some(Shown {
+        code: 200,
+        message: "Order found",
+        order_id: order.id,
+        user_id: order.user_id,
+        status: order.status.as_str(),
+        order_amount: decimal(order.amount, currency)?,
+        currency: currency.code.clone(),
+        items: lines
+            .into_iter()
+            .map(|Line { product_id, quantity, unit_price }| {
+                Some(ShownLine {
+                    product_id: product_id.into_string(),
+                    quantity,
+                    unit_price: decimal(unit_price, currency)?,
+                })
+            })
+            .collect::<Option<_>>()?,
+        transaction_id: order.transaction_id,
+        created_at: instant(created_at)?,
+        history: history
+            .into_iter()
+            .map(|entry| {
+                Some(ShownEntry {
+                    version: entry.version,
+                    status: entry.status,
+                    at: instant(entry.at)?,
+                    cause: entry.cause,
+                    detail: entry.detail,
+                })
+            })
+            .collect::<Option<_>>()?,
+    })
+}
+
+/// An amount as a JSON number with all its decimals.
+fn decimal(money: Money, currency: &Currency) -> Option<Box<RawValue>> {
+    RawValue::from_string(currency.format(money)).ok()
+}
+
+fn instant(at: OffsetDateTime) -> Option<String> {
+    at.format(&Rfc3339).ok()
+}

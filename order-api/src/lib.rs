@@ -1,0 +1,79 @@
+//! The edge of Conveyor and the life of an order.
+//!
+//! Every decision about an order is made in [`order`], a pure module; everything else here carries it out. Only this
+//! service says `order.*`, and it alone hears what the workers answer.
+
+mod catalogue;
+mod handlers;
+mod http;
+mod intake;
+pub mod order;
+mod store;
+
+use std::time::Duration;
+
+use common::{
+    broker::topology::ORDERS_PROGRESS,
+    config::{ConfigError, Settings, bounded},
+    money::Currency,
+    service::{About, Service, ServiceError},
+};
+use serde::Deserialize;
+use tokio_util::sync::CancellationToken;
+
+pub const ABOUT: About = About {
+    name: "order-api",
+    purpose: "takes orders over HTTP and leads each of them through its life",
+    schema: "orders",
+    bind: "127.0.0.1:8080",
+    section: Some("orders"),
+    parts: &["http", ORDERS_PROGRESS.name],
+    // Orders are accepted while the broker is away: the outbox holds what they announce.
+    needs_broker: false,
+};
+
+/// The `[orders]` section.
+#[derive(Debug, Clone, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct Orders {
+    pub currency: Currency,
+    /// The most orders written in one commit.
+    pub group_commit: usize,
+    /// Orders that may wait for their commit; one more is told to come back later.
+    pub waiting: usize,
+    /// How often prices are read afresh.
+    pub catalogue_ms: u64,
+}
+
+impl Default for Orders {
+    fn default() -> Self {
+        Self { currency: Currency::default(), group_commit: 256, waiting: 2_048, catalogue_ms: 500 }
+    }
+}
+
+impl Orders {
+    fn check(&self) -> Result<(), ConfigError> {
+        bounded("orders.group_commit", self.group_commit, 1, 10_000)?;
+        bounded("orders.waiting", self.waiting, 1, 1_000_000)?;
+        bounded("orders.currency.exponent", usize::from(self.currency.exponent), 0, 4)
+    }
+}
+
+/// Runs the service until `stop`.
+pub async fn run(settings: Settings<Orders>, stop: CancellationToken) -> Result<(), ServiceError> {
+    let Settings { common, own } = settings;
+    own.check()?;
+    let serves_http = common.parts.runs("http");
+    let mut service = Service::new(ABOUT, common, stop)?;
+    service.consume(&ORDERS_PROGRESS, handlers::Progress);
+    if !serves_http {
+        return service.run(axum::Router::new()).await;
+    }
+    let every = Duration::from_millis(own.catalogue_ms);
+    let (catalogue, refresh) = catalogue::Catalogue::new(service.units().db.clone(), every, service.stop().clone());
+    let (intake, write) = intake::Intake::new(service.units().clone(), &own);
+    service.spawn(refresh);
+    service.spawn(write);
+    let state = http::State::new(service.units().db.clone(), catalogue, intake, own.currency);
+    service.run(http::routes(state)).await
+}

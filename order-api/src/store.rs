@@ -1,0 +1,142 @@
+//! The `orders` schema: each statement takes a whole batch.
+
+use std::collections::HashMap;
+
+use common::{
+    db::{Db, DbError, Tx},
+    events::Line,
+    ids::{OrderId, TransactionId, UserId},
+    money::Money,
+    params,
+};
+use time::OffsetDateTime;
+use tokio_postgres::Row;
+use uuid::Uuid;
+
+use crate::{intake::NewOrder, order::Order};
+
+/// Writes new orders with the first row of their timelines.
+pub(crate) async fn insert(tx: &mut Tx, orders: &[NewOrder]) -> Result<(), DbError> {
+    let lines: Vec<String> =
+        orders.iter().map(|order| serde_json::to_string(&order.lines)).collect::<Result<_, _>>().map_err(unstorable)?;
+    let ids: Vec<Uuid> = orders.iter().map(|order| order.id.0).collect();
+    tx.write(
+        include_str!("store/insert_orders.sql"),
+        params![
+            ids.clone(),
+            orders.iter().map(|order| order.user_id.to_string()).collect::<Vec<_>>(),
+            orders.iter().map(|order| order.amount.0).collect::<Vec<_>>(),
+            lines,
+        ],
+    )
+    .await?;
+    tx.write(
+        "INSERT INTO history (order_id, version, status, cause) SELECT id, 1, 'pending', 'order.created' FROM unnest($1::uuid[]) AS id",
+        params![ids],
+    )
+    .await
+}
+
+/// Reads the orders of a batch and locks them, in the order of their ids, so that two batches cannot deadlock.
+pub(crate) async fn lock(tx: &Tx, ids: &[Uuid]) -> Result<HashMap<OrderId, Order>, DbError> {
+    let rows = tx.query(include_str!("store/lock_orders.sql"), &[&ids]).await?;
+    rows.iter().map(|row| order(row).map(|order| (order.id, order))).collect()
+}
+
+/// A step in an order's life, to be written.
+pub(crate) struct Transition {
+    /// The order after it.
+    pub order: Order,
+    pub cause: String,
+    pub detail: Option<String>,
+}
+
+/// Writes the transitions of a batch: every one into the timelines, the last of each order into its row.
+pub(crate) async fn record(tx: &mut Tx, transitions: &[Transition]) -> Result<(), DbError> {
+    if transitions.is_empty() {
+        return Ok(());
+    }
+    let last: HashMap<OrderId, &Order> = transitions.iter().map(|t| (t.order.id, &t.order)).collect();
+    let orders: Vec<&Order> = last.into_values().collect();
+    tx.write(
+        include_str!("store/update_orders.sql"),
+        params![
+            orders.iter().map(|order| order.id.0).collect::<Vec<_>>(),
+            orders.iter().map(|order| order.status.as_str()).collect::<Vec<_>>(),
+            orders.iter().map(|order| order.version).collect::<Vec<_>>(),
+            orders.iter().map(|order| order.transaction_id.map(|id| id.0)).collect::<Vec<_>>(),
+        ],
+    )
+    .await?;
+    tx.write(
+        include_str!("store/insert_history.sql"),
+        params![
+            transitions.iter().map(|t| t.order.id.0).collect::<Vec<_>>(),
+            transitions.iter().map(|t| t.order.version).collect::<Vec<_>>(),
+            transitions.iter().map(|t| t.order.status.as_str()).collect::<Vec<_>>(),
+            transitions.iter().map(|t| t.cause.clone()).collect::<Vec<_>>(),
+            transitions.iter().map(|t| t.detail.clone()).collect::<Vec<_>>(),
+        ],
+    )
+    .await
+}
+
+/// An order as a reader sees it.
+pub(crate) struct Found {
+    pub order: Order,
+    pub lines: Vec<Line>,
+    pub created_at: OffsetDateTime,
+    pub history: Vec<Entry>,
+}
+
+/// A row of an order's timeline.
+pub(crate) struct Entry {
+    pub version: i32,
+    pub status: String,
+    pub at: OffsetDateTime,
+    pub cause: String,
+    pub detail: Option<String>,
+}
+
+/// Reads one order with its timeline, in one statement and so at one moment.
+pub(crate) async fn find(db: &Db, id: OrderId) -> Result<Option<Found>, DbError> {
+    let rows = db.query(include_str!("store/find_order.sql"), &[&id.0]).await?;
+    let Some(first) = rows.first() else { return Ok(None) };
+    let lines: String = first.try_get("lines")?;
+    let history = rows
+        .iter()
+        .map(|row| {
+            Ok(Entry {
+                version: row.try_get("entry_version")?,
+                status: row.try_get("entry_status")?,
+                at: row.try_get("at")?,
+                cause: row.try_get("cause")?,
+                detail: row.try_get("detail")?,
+            })
+        })
+        .collect::<Result<_, DbError>>()?;
+    Ok(Some(Found {
+        order: order(first)?,
+        lines: serde_json::from_str(&lines).map_err(unstorable)?,
+        created_at: first.try_get("created_at")?,
+        history,
+    }))
+}
+
+fn order(row: &Row) -> Result<Order, DbError> {
+    let status: String = row.try_get("status")?;
+    let user_id: String = row.try_get("user_id")?;
+    Ok(Order {
+        id: OrderId(row.try_get("id")?),
+        user_id: UserId::try_from(user_id).map_err(unstorable)?,
+        status: status.parse().map_err(unstorable)?,
+        version: row.try_get("version")?,
+        amount: Money(row.try_get("amount")?),
+        transaction_id: row.try_get::<_, Option<Uuid>>("transaction_id")?.map(TransactionId),
+    })
+}
+
+/// What is in the table is not what this program puts there.
+fn unstorable(error: impl ToString) -> DbError {
+    DbError::Refused { message: error.to_string(), constraint: None }
+}

@@ -1,0 +1,5 @@
+SELECT id, user_id, status, version, amount, transaction_id
+FROM orders
+WHERE id = ANY ($1)
+ORDER BY id
+FOR UPDATE

@@ -1,0 +1,5 @@
+//! One file per queue.
+
+mod charge;
+
+pub(crate) use charge::Charge;
