@@ -3,14 +3,21 @@
 //! Plain and synchronous, quick to compile, and never a part of what is shipped.
 #![expect(unreachable_pub, reason = "a program has no outside; `pub` says what a module offers its neighbours")]
 
+mod bench;
+mod down;
 mod http;
+mod order;
 mod ports;
 mod process;
 mod project;
 mod say;
 mod server;
 mod servers;
+mod services;
 mod signals;
+mod site;
+mod test;
+mod up;
 
 use std::process::ExitCode;
 
@@ -25,6 +32,11 @@ struct Arguments {
 
 #[derive(Subcommand)]
 enum Task {
+    Up(up::Arguments),
+    Down(down::Arguments),
+    Order(order::Arguments),
+    Test(test::Arguments),
+    Bench(bench::Arguments),
     Server(server::Arguments),
 }
 
@@ -32,15 +44,20 @@ fn main() -> ExitCode {
     say::begin();
     let arguments = Arguments::parse();
     let result = signals::install().and_then(|()| match arguments.command {
+        Task::Up(arguments) => up::run(&arguments),
+        Task::Down(arguments) => down::run(&arguments),
+        Task::Order(arguments) => order::run(&arguments),
+        Task::Test(arguments) => test::run(&arguments),
+        Task::Bench(arguments) => bench::run(&arguments),
         Task::Server(arguments) => server::run(&arguments),
     });
-    match (result, signals::received()) {
-        (Ok(code), None) => code,
-        // As a shell says that a signal ended a program.
-        (Ok(_), Some(signal)) => ExitCode::from(128 + u8::try_from(signal).unwrap_or(0)),
-        (Err(error), signal) => {
+    match result {
+        Ok(code) => code,
+        Err(error) => {
             say::step(format!("error: {error:#}"));
-            ExitCode::from(signal.map_or(1, |signal| 128 + u8::try_from(signal).unwrap_or(0)))
+            // As a shell says that a signal ended a program.
+            let signal = signals::received().and_then(|number| u8::try_from(number).ok());
+            ExitCode::from(signal.map_or(1, |number| 128 + number))
         }
     }
 }

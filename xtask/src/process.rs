@@ -58,13 +58,13 @@ impl Process {
     }
 
     /// Waits for its end; false if it still lives after `grace`.
+    #[expect(clippy::disallowed_methods, reason = "not a child of ours, so no signal tells of its end")]
     pub fn wait_gone(&self, grace: Duration) -> bool {
         let end = Instant::now() + grace;
         while self.is_alive() {
             if Instant::now() >= end {
                 return false;
             }
-            // Not a child of ours, so there is no signal to wait for.
             sleep(Duration::from_millis(20));
         }
         true
@@ -86,7 +86,9 @@ impl Process {
 
     /// Its children, where the system tells (Linux).
     pub fn children(&self) -> Vec<Self> {
-        let Ok(entries) = fs::read_dir("/proc") else { return Vec::new() };
+        let Ok(entries) = fs::read_dir("/proc") else {
+            return Vec::new();
+        };
         entries
             .filter_map(|entry| entry.ok()?.file_name().to_str()?.parse().ok())
             .filter(|&pid| look(pid).is_some_and(|seen| seen.parent == self.pid))

@@ -9,7 +9,7 @@ use std::sync::{Mutex, PoisonError};
 use anyhow::{Result, bail};
 use nix::unistd::geteuid;
 
-use super::{postgres, rabbitmq};
+use super::{postgres_tools, rabbitmq};
 use crate::{say, signals};
 
 pub struct Package {
@@ -22,7 +22,7 @@ pub struct Package {
 
 pub const POSTGRES: Package = Package {
     name: "PostgreSQL 15 or newer",
-    is_there: || postgres::find_tools().is_some(),
+    is_there: || postgres_tools::find_tools().is_some(),
     debian: "postgresql",
     fedora: "postgresql-server",
     homebrew: "postgresql@17",

@@ -6,6 +6,7 @@
 
 pub mod install;
 pub mod postgres;
+mod postgres_tools;
 pub mod rabbitmq;
 
 use std::fs;
@@ -21,6 +22,8 @@ pub use rabbitmq::RabbitMq;
 
 pub trait Server: Sync {
     fn name(&self) -> &'static str;
+    /// Fails if somebody else holds one of its ports.
+    fn require_ports(&self) -> Result<()>;
     /// Returns when it answers; harmless if it runs already.
     fn start(&self) -> Result<()>;
     /// An orderly end; harmless if it does not run.
@@ -56,7 +59,9 @@ fn at_once(servers: &[&dyn Server], act: fn(&dyn Server) -> Result<()>) -> Resul
 
 /// The instances found directly inside a folder.
 pub fn found_in(folder: &Path) -> Vec<Box<dyn Server>> {
-    let Ok(entries) = fs::read_dir(folder) else { return Vec::new() };
+    let Ok(entries) = fs::read_dir(folder) else {
+        return Vec::new();
+    };
     entries.filter_map(|entry| load(&entry.ok()?.path()).ok()).collect()
 }
 
@@ -95,7 +100,9 @@ fn setting<'a>(settings: &'a Variables, dir: &Path, key: &str) -> Result<&'a str
 }
 
 fn port_setting(settings: &Variables, dir: &Path, key: &str) -> Result<u16> {
-    setting(settings, dir, key)?.parse().with_context(|| format!("{key} in {} is no port", dir.join("server.env").display()))
+    setting(settings, dir, key)?
+        .parse()
+        .with_context(|| format!("{key} in {} is no port", dir.join("server.env").display()))
 }
 
 /// Makes a folder and returns its absolute path.

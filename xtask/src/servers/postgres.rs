@@ -1,24 +1,19 @@
-//! A private PostgreSQL. It refuses to run as root, so root runs it as the user
-//! `postgres`, in a folder which that user can reach.
+//! A private PostgreSQL: one database cluster in one folder.
 
-use std::env;
 use std::fs;
-use std::os::unix::fs::{DirBuilderExt, MetadataExt, chown};
-use std::os::unix::process::CommandExt;
 use std::path::{Path, PathBuf};
-use std::process::{Command, Stdio};
+use std::time::Duration;
 
 use anyhow::{Context, Result, bail};
 use nix::sys::signal::Signal;
-use nix::unistd::{User, geteuid};
 
+use super::postgres_tools::{find_tools, give_to_account, home_for, prepare_home, run, tool};
 use super::{Server, install, make_dir, port_setting, save_settings, setting, settings, show_end_of};
 use crate::process::{self, Process};
 use crate::project::{self, Variables};
 use crate::{ports, say};
 
 pub const KIND: &str = "postgres";
-const OLDEST: u32 = 15;
 
 #[derive(Debug)]
 pub struct Settings {
@@ -172,12 +167,16 @@ impl Server for Postgres {
         "PostgreSQL"
     }
 
+    fn require_ports(&self) -> Result<()> {
+        ports::require_free(self.port, "PostgreSQL")
+    }
+
     fn start(&self) -> Result<()> {
         if self.is_running() {
             say::step(format!("PostgreSQL: runs already, on port {}", self.port));
             return Ok(());
         }
-        ports::require_free(self.port, "PostgreSQL")?;
+        self.require_ports()?;
         install::ensure(&[install::POSTGRES])?;
         let bin = find_tools().context("PostgreSQL's tools cannot be found")?;
         prepare_home(&self.home)?;
@@ -195,19 +194,23 @@ impl Server for Postgres {
     }
 
     fn stop(&self) -> Result<()> {
-        let Some(postmaster) = self.postmaster() else { return Ok(()) };
+        let Some(postmaster) = self.postmaster() else {
+            return Ok(());
+        };
         let bin = find_tools().context("PostgreSQL's tools cannot be found")?;
         if self.pg_ctl(&bin, &["stop", "-w", "-s", "-m", "fast", "-t", "60"]).is_err() {
             // A crash is what it recovers from at the next start.
             postmaster.signal(Signal::SIGQUIT);
-            postmaster.stop(std::time::Duration::from_secs(10));
+            postmaster.stop(Duration::from_secs(10));
         }
         say::step(format!("PostgreSQL: stopped (port {})", self.port));
         Ok(())
     }
 
     fn kill(&self) -> Result<()> {
-        let Some(postmaster) = self.postmaster() else { return Ok(()) };
+        let Some(postmaster) = self.postmaster() else {
+            return Ok(());
+        };
         let children = postmaster.children();
         postmaster.kill();
         // Any that stayed would hold the shared memory and forbid the next start.
@@ -221,106 +224,12 @@ impl Server for Postgres {
     }
 
     fn variables(&self) -> Variables {
-        let values = [
-            ("DATABASE_URL", self.url()),
-            ("PORT", self.port.to_string()),
-            ("LOG", self.log().display().to_string()),
-        ];
+        let values =
+            [("DATABASE_URL", self.url()), ("PORT", self.port.to_string()), ("LOG", self.log().display().to_string())];
         values.map(|(key, value)| (key.to_owned(), value)).into()
     }
 
     fn folders(&self) -> Vec<PathBuf> {
         vec![self.home.clone(), self.dir.clone()]
     }
-}
-
-/// The folder of the newest PostgreSQL that will do.
-pub fn find_tools() -> Option<PathBuf> {
-    let mut places: Vec<PathBuf> = ["/usr/lib/postgresql", "/usr/local/opt", "/opt/homebrew/opt", "/usr"]
-        .iter()
-        .filter_map(|parent| fs::read_dir(parent).ok())
-        .flatten()
-        .filter_map(|entry| Some(entry.ok()?.path()))
-        .filter(|path| path.to_string_lossy().contains("postgresql") || path.to_string_lossy().contains("/pgsql-"))
-        .map(|path| path.join("bin"))
-        .collect();
-    places.extend(env::split_paths(&env::var_os("PATH").unwrap_or_default()));
-    let usable = |bin: &Path| ["initdb", "pg_ctl", "postgres", "psql"].iter().all(|name| bin.join(name).exists());
-    let (version, bin) =
-        places.into_iter().filter(|bin| usable(bin)).filter_map(|bin| Some((version_of(&bin)?, bin))).max()?;
-    (version >= OLDEST).then_some(bin)
-}
-
-fn version_of(bin: &Path) -> Option<u32> {
-    let output = Command::new(bin.join("postgres")).arg("--version").output().ok()?;
-    let text = String::from_utf8_lossy(&output.stdout).into_owned();
-    text.split_whitespace().nth(2)?.split(|c: char| !c.is_ascii_digit()).next()?.parse().ok()
-}
-
-/// Whom root runs it as; nobody else needs to become anyone.
-fn account() -> Result<Option<User>> {
-    if !geteuid().is_root() {
-        return Ok(None);
-    }
-    let user = User::from_name("postgres").context("cannot look up the user `postgres`")?;
-    Ok(Some(user.context("PostgreSQL refuses to run as root, and there is no user `postgres` to run it as")?))
-}
-
-fn give_to_account(path: &Path) -> Result<()> {
-    let Some(user) = account()? else { return Ok(()) };
-    chown(path, Some(user.uid.as_raw()), Some(user.gid.as_raw()))
-        .with_context(|| format!("cannot give {} to `postgres`", path.display()))
-}
-
-/// A tool, to be run as the right user, undisturbed by the caller's environment or Ctrl-C.
-fn tool(bin: &Path, name: &str) -> Result<Command> {
-    let mut command = Command::new(bin.join(name));
-    for (key, _) in env::vars().filter(|(key, _)| key.starts_with("PG")) {
-        command.env_remove(key);
-    }
-    command.env("LC_ALL", "C").current_dir("/").stdin(Stdio::null()).process_group(0);
-    if let Some(user) = account()? {
-        command.uid(user.uid.as_raw()).gid(user.gid.as_raw());
-    }
-    Ok(command)
-}
-
-fn run(command: &mut Command) -> Result<String> {
-    let name = command.get_program().to_string_lossy().into_owned();
-    let output = command.output().with_context(|| format!("cannot run {name}"))?;
-    if !output.status.success() {
-        bail!("{name} failed: {}", String::from_utf8_lossy(&output.stderr).trim());
-    }
-    Ok(String::from_utf8_lossy(&output.stdout).trim().to_owned())
-}
-
-fn home_for(dir: &Path) -> Result<PathBuf> {
-    let Some(user) = account()? else { return Ok(dir.to_owned()) };
-    let reaches = Command::new("test")
-        .arg("-x")
-        .arg(dir.parent().unwrap_or(dir))
-        .uid(user.uid.as_raw())
-        .gid(user.gid.as_raw())
-        .status()
-        .is_ok_and(|status| status.success());
-    // The same place for the same folder every time (FNV-1a).
-    let hash = dir.as_os_str().as_encoded_bytes().iter().fold(0xcbf2_9ce4_8422_2325_u64, |hash, byte| {
-        (hash ^ u64::from(*byte)).wrapping_mul(0x0100_0000_01b3)
-    });
-    Ok(if reaches { dir.to_owned() } else { PathBuf::from(format!("/var/tmp/conveyor-{hash:016x}")) })
-}
-
-/// Makes the folder for data and log. Where everyone may write, somebody else's folder
-/// could be waiting under that name: only one's own will do.
-fn prepare_home(home: &Path) -> Result<()> {
-    if fs::symlink_metadata(home).is_err() {
-        fs::DirBuilder::new().mode(0o700).create(home).with_context(|| format!("cannot make {}", home.display()))?;
-    }
-    let found = fs::symlink_metadata(home)?;
-    let owners = [Some(geteuid().as_raw()), account()?.map(|user| user.uid.as_raw())];
-    if !found.is_dir() || !owners.contains(&Some(found.uid())) {
-        bail!("{} exists and belongs to somebody else: remove it first", home.display());
-    }
-    fs::set_permissions(home, std::os::unix::fs::PermissionsExt::from_mode(0o700))?;
-    give_to_account(home)
 }

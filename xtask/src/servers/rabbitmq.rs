@@ -133,10 +133,7 @@ impl RabbitMq {
         project::write_private(&self.dir.join("rabbitmq.conf"), &conf)?;
         let advanced = format!("[{{rabbit, [{{quorum_tick_interval, {interval}}}]}}].\n");
         project::write_private(&self.dir.join("advanced.config"), &advanced)?;
-        project::write_private(
-            &self.dir.join("enabled_plugins"),
-            "[rabbitmq_management,rabbitmq_prometheus].\n",
-        )?;
+        project::write_private(&self.dir.join("enabled_plugins"), "[rabbitmq_management,rabbitmq_prometheus].\n")?;
         let cookie = self.dir.join(".erlang.cookie");
         if !cookie.exists() {
             project::write_private(&cookie, &project::password()?)?;
@@ -211,15 +208,19 @@ impl Server for RabbitMq {
         "RabbitMQ"
     }
 
+    fn require_ports(&self) -> Result<()> {
+        // Its own may be left from a crash.
+        self.end_epmd();
+        let mut ports = (self.port..self.port + 4).chain([self.management]);
+        ports.try_for_each(|port| ports::require_free(port, "RabbitMQ"))
+    }
+
     fn start(&self) -> Result<()> {
         if self.is_running() {
             say::step(format!("RabbitMQ: runs already, on port {}", self.port));
             return Ok(());
         }
-        self.end_epmd();
-        for port in (self.port..self.port + 4).chain([self.management]) {
-            ports::require_free(port, "RabbitMQ")?;
-        }
+        self.require_ports()?;
         install::ensure(&[install::RABBITMQ])?;
         let program = find_server().context("rabbitmq-server cannot be found")?;
         self.configure()?;
@@ -305,7 +306,11 @@ fn check_version(version: &str) -> Result<()> {
     let mut numbers = version.split('.').map(|part| part.parse::<u32>().unwrap_or(0));
     let found = (numbers.next().unwrap_or(0), numbers.next().unwrap_or(0));
     if found < OLDEST {
-        bail!("this is RabbitMQ {version}, and Conveyor needs {}.{} or newer: its queues do not exist before", OLDEST.0, OLDEST.1);
+        bail!(
+            "this is RabbitMQ {version}, and Conveyor needs {}.{} or newer: its queues do not exist before",
+            OLDEST.0,
+            OLDEST.1
+        );
     }
     Ok(())
 }

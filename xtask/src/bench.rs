@@ -1,0 +1,47 @@
+//! `cargo xtask bench`: builds everything in release and hands the load generator fresh,
+//! durable servers. It starts the services itself, with the settings it compares.
+
+use std::process::{Command, ExitCode};
+
+use anyhow::{Context, Result};
+use clap::Args;
+
+use crate::site::{Backing, Purpose, lock};
+use crate::{project, say, signals, test};
+
+/// Measures throughput and latency in release, with fresh servers of its own
+///
+/// `cargo xtask bench -- --help` shows the load generator's own options.
+#[derive(Args)]
+pub struct Arguments {
+    /// Passed on to the load generator
+    #[arg(trailing_var_arg = true, allow_hyphen_values = true)]
+    arguments: Vec<String>,
+}
+
+pub fn run(arguments: &Arguments) -> Result<ExitCode> {
+    let dir = project::local()?.join("bench");
+    let _turn = lock(&dir)?;
+    test::clear(&dir)?;
+    let backing = Backing::prepare(&dir, Purpose::Benchmark)?;
+    let result = measure(&backing, &arguments.arguments);
+    test::clear(&dir)?;
+    result
+}
+
+fn measure(backing: &Backing, arguments: &[String]) -> Result<ExitCode> {
+    backing.start_while_building(&["--release", "--workspace", "--bins", "--exclude", "xtask"])?;
+    let binaries = project::target()?.join("release");
+    let management = backing.management_url.as_ref();
+    say::step("measuring");
+    let status = signals::run(
+        Command::new(binaries.join("bench"))
+            .args(arguments)
+            .env("CONVEYOR_BENCH_DATABASE_URL", &backing.database_url)
+            .env("CONVEYOR_BENCH_AMQP_URL", &backing.amqp_url)
+            .env("CONVEYOR_BENCH_MANAGEMENT_URL", management.context("with AMQP_URL, set MANAGEMENT_URL too")?)
+            .env("CONVEYOR_BENCH_BIN_DIR", &binaries),
+    )?;
+    signals::check()?;
+    Ok(ExitCode::from(status.code().and_then(|code| u8::try_from(code).ok()).unwrap_or(1)))
+}

@@ -1,0 +1,138 @@
+//! Conveyor's own processes: started with what they need to know, watched, stopped.
+
+use std::collections::BTreeMap;
+use std::fs::{self, File};
+use std::os::unix::process::CommandExt;
+use std::path::{Path, PathBuf};
+use std::process::{Command, Stdio};
+use std::time::{Duration, Instant};
+
+use anyhow::{Context, Result, bail};
+use nix::sys::signal::Signal;
+
+use crate::process::Process;
+use crate::servers::show_end_of;
+use crate::site::Site;
+use crate::{http, say, signals};
+
+/// Services have 20 s to finish what they have begun.
+const GRACE: Duration = Duration::from_secs(25);
+const READY_WITHIN: Duration = Duration::from_secs(30);
+
+pub struct Service {
+    pub name: &'static str,
+    /// Its part of the database: schema and login are called after it.
+    pub schema: &'static str,
+    pub port: u16,
+    pid_file: PathBuf,
+    log: PathBuf,
+}
+
+pub fn all(site: &Site) -> Vec<Service> {
+    let ports = site.ports;
+    [
+        ("order-api", "orders", ports.order_api),
+        ("inventory-worker", "inventory", ports.inventory),
+        ("payment-worker", "payments", ports.payment),
+        ("notification-worker", "notifications", ports.notification),
+    ]
+    .map(|(name, schema, port)| Service {
+        name,
+        schema,
+        port,
+        pid_file: site.run().join(format!("{name}.pid")),
+        log: site.logs().join(format!("{name}.log")),
+    })
+    .into()
+}
+
+impl Service {
+    pub fn url(&self) -> String {
+        format!("http://127.0.0.1:{}", self.port)
+    }
+
+    pub fn process(&self) -> Option<Process> {
+        Process::load(&self.pid_file)
+    }
+
+    /// Stopped on purpose, as far as its files tell; a crash leaves the file.
+    pub fn is_dismissed(&self) -> bool {
+        !self.pid_file.exists()
+    }
+
+    pub fn is_ready(&self) -> bool {
+        http::get(&format!("{}/readyz", self.url())).is_ok_and(|(status, _)| status == 200)
+    }
+
+    pub fn start(&self, binaries: &Path, database_url: &str, amqp_url: &str) -> Result<()> {
+        if self.log.exists() {
+            fs::rename(&self.log, self.log.with_extension("previous.log"))?;
+        }
+        let log = File::create(&self.log).with_context(|| format!("cannot write {}", self.log.display()))?;
+        let program = binaries.join(self.name);
+        let child = Command::new(&program)
+            .env("CONVEYOR__DATABASE__URL", database_url)
+            .env("CONVEYOR__BROKER__URL", amqp_url)
+            .env("CONVEYOR__HTTP__BIND", format!("127.0.0.1:{}", self.port))
+            .stdin(Stdio::null())
+            .stdout(log.try_clone()?)
+            .stderr(log)
+            // Out of reach of the terminal's Ctrl-C: it is stopped in good order instead.
+            .process_group(0)
+            .spawn()
+            .with_context(|| format!("cannot run {}", program.display()))?;
+        match Process::find(child.id().cast_signed()) {
+            Some(process) => process.save(&self.pid_file),
+            None => self.fail("ended at once"),
+        }
+    }
+
+    pub fn await_ready(&self) -> Result<()> {
+        let began = Instant::now();
+        loop {
+            // What answers on the port counts only while our own process lives.
+            if self.process().is_none() {
+                return self.fail("ended while it started");
+            }
+            if self.is_ready() {
+                return Ok(());
+            }
+            if began.elapsed() > READY_WITHIN {
+                let why = http::get(&format!("{}/readyz", self.url())).map(|(_, why)| why.to_string());
+                return self.fail(&format!("is not ready: {}", why.unwrap_or_else(|error| format!("{error:#}"))));
+            }
+            signals::pause(Duration::from_millis(20))?;
+        }
+    }
+
+    pub fn show_log(&self) {
+        show_end_of(&self.log, 15);
+    }
+
+    fn fail(&self, what: &str) -> Result<()> {
+        self.show_log();
+        bail!("{} {what}", self.name)
+    }
+}
+
+/// Stops all that run, at the same time, and returns how many there were.
+pub fn stop(services: &[Service]) -> usize {
+    let running: BTreeMap<&str, Process> =
+        services.iter().filter_map(|service| Some((service.name, service.process()?))).collect();
+    for service in services {
+        // First the file, so that whoever watches knows that this is no crash.
+        let _ = fs::remove_file(&service.pid_file);
+    }
+    running.values().for_each(|process| process.signal(Signal::SIGTERM));
+    let end = Instant::now() + GRACE;
+    for (name, process) in &running {
+        if !process.wait_gone(end.saturating_duration_since(Instant::now())) {
+            say::step(format!("{name}: did not stop within {} s and was killed", GRACE.as_secs()));
+            process.kill();
+        }
+    }
+    if !running.is_empty() {
+        say::step(format!("stopped: {}", running.keys().copied().collect::<Vec<_>>().join(", ")));
+    }
+    running.len()
+}

@@ -1,0 +1,79 @@
+//! `cargo xtask test`: every test, against servers that exist only for them.
+
+use std::env;
+use std::path::Path;
+use std::process::ExitCode;
+
+use anyhow::{Context, Result};
+use clap::Args;
+
+use crate::project::{self, Variables};
+use crate::servers;
+use crate::site::{Backing, Purpose, lock};
+use crate::{say, signals};
+
+/// Runs every test, with a PostgreSQL and a RabbitMQ of their own on free ports
+///
+/// Does not disturb what `up` runs. Uses DATABASE_URL, or AMQP_URL and MANAGEMENT_URL, instead of
+/// private servers if they are set.
+#[derive(Args)]
+pub struct Arguments {
+    /// Passed on to `cargo nextest run`, or to `cargo test` if nextest is not installed
+    #[arg(last = true)]
+    arguments: Vec<String>,
+}
+
+pub fn run(arguments: &Arguments) -> Result<ExitCode> {
+    let dir = project::local()?.join("test");
+    let _turn = lock(&dir)?;
+    clear(&dir)?;
+    let backing = Backing::prepare(&dir, Purpose::Tests)?;
+    let result = run_tests(&dir, &backing, &arguments.arguments);
+    clear(&dir)?;
+    Ok(if result? { ExitCode::SUCCESS } else { ExitCode::FAILURE })
+}
+
+/// Ends every server in the folder and removes its data: those of this run, those that a
+/// test started and left, those of a run that was killed.
+pub fn clear(dir: &Path) -> Result<()> {
+    for server in servers::found_in(dir).into_iter().chain(servers::found_in(&own_servers(dir))) {
+        // Nobody needs the data any more: no reason to wait for an orderly end.
+        server.kill()?;
+        servers::purge(server.as_ref())?;
+    }
+    Ok(())
+}
+
+/// Where tests put servers that they start themselves.
+fn own_servers(dir: &Path) -> std::path::PathBuf {
+    dir.join("servers")
+}
+
+fn run_tests(dir: &Path, backing: &Backing, arguments: &[String]) -> Result<bool> {
+    // The binaries too: end-to-end tests start them.
+    backing.start_while_building(&["--workspace", "--bins"])?;
+    let management = backing.management_url.clone();
+    let xtask = env::current_exe().context("cannot tell where this program is")?;
+    let text = |path: &Path| path.display().to_string();
+    let variables: Variables = [
+        ("CONVEYOR_TEST_DATABASE_URL", backing.database_url.clone()),
+        ("CONVEYOR_TEST_AMQP_URL", backing.amqp_url.clone()),
+        ("CONVEYOR_TEST_MANAGEMENT_URL", management.context("with AMQP_URL, tests need MANAGEMENT_URL too")?),
+        ("CONVEYOR_TEST_XTASK", text(&xtask)),
+        ("CONVEYOR_TEST_BIN_DIR", text(&project::target()?.join("debug"))),
+        ("CONVEYOR_TEST_SERVERS_DIR", text(&own_servers(dir))),
+    ]
+    .map(|(key, value)| (key.to_owned(), value))
+    .into();
+    let mut command = if project::has_cargo_command("nextest")? {
+        vec!["nextest", "run", "--workspace"]
+    } else {
+        say::step("cargo-nextest is not installed (`cargo install cargo-nextest --locked`): using `cargo test`");
+        vec!["test", "--workspace"]
+    };
+    command.extend(arguments.iter().map(String::as_str));
+    say::step(format!("testing: cargo {}", command.join(" ")));
+    let passed = project::run_cargo(&command, &variables)?;
+    signals::check()?;
+    Ok(passed)
+}
