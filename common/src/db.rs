@@ -33,6 +33,8 @@ macro_rules! params {
 #[derive(Clone)]
 pub struct Db {
     pool: Pool,
+    /// Where it is, for messages: host, port and name, and no password.
+    address: Arc<str>,
 }
 
 /// Why work on the database did not succeed.
@@ -59,6 +61,7 @@ impl Db {
             .connect_timeout(Duration::from_secs(3))
             .tcp_user_timeout(Duration::from_secs(10))
             .keepalives_idle(Duration::from_secs(10));
+        let address = describe_address(&options);
         let manager = Manager::from_config(options, NoTls, ManagerConfig { recycling_method: RecyclingMethod::Fast });
         let five = Some(Duration::from_secs(5));
         let pool = Pool::builder(manager)
@@ -67,7 +70,7 @@ impl Db {
             .timeouts(Timeouts { wait: five, create: five, recycle: five })
             .build()
             .map_err(|error| ConfigError(format!("database: {error}")))?;
-        Ok(Self { pool })
+        Ok(Self { pool, address })
     }
 
     /// Begins a unit of work. `BEGIN` travels together with the first statement.
@@ -98,6 +101,11 @@ impl Db {
             Ok(answer) => answer.map(|_| ()),
             Err(_) => Err(DbError::Outage("no answer within a second".to_owned())),
         }
+    }
+
+    #[must_use]
+    pub fn address(&self) -> &str {
+        &self.address
     }
 
     pub fn close(&self) {
@@ -224,6 +232,16 @@ impl From<tokio_postgres::Error> for DbError {
             _ => DbError::Refused { message, constraint: db.constraint().map(str::to_owned) },
         }
     }
+}
+
+fn describe_address(options: &tokio_postgres::Config) -> Arc<str> {
+    let host = match options.get_hosts().first() {
+        Some(tokio_postgres::config::Host::Tcp(host)) => host.clone(),
+        Some(tokio_postgres::config::Host::Unix(path)) => path.display().to_string(),
+        None => "localhost".to_owned(),
+    };
+    let port = options.get_ports().first().copied().unwrap_or(5432);
+    format!("{host}:{port}/{}", options.get_dbname().unwrap_or_default()).into()
 }
 
 /// An error with its causes, in one line.

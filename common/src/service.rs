@@ -12,7 +12,7 @@ use tokio::{
     sync::Mutex,
     task::JoinSet,
 };
-use tokio_util::{sync::CancellationToken, task::TaskTracker};
+use tokio_util::sync::CancellationToken;
 
 use crate::{
     broker::{
@@ -157,7 +157,7 @@ pub struct Service {
     /// What stops first: consumers and the service's own tasks.
     work: JoinSet<()>,
     /// What stops last: publishing, sweeping, watching.
-    support: TaskTracker,
+    support: JoinSet<()>,
     stop_support: CancellationToken,
     queues: Vec<&'static str>,
 }
@@ -165,14 +165,24 @@ pub struct Service {
 impl Service {
     /// Prepares everything; nothing is connected before [`run`](Self::run).
     pub fn new(about: About, settings: Common, stop: CancellationToken) -> Result<Self, ServiceError> {
+        Self::with_queues(about, settings, WORK_QUEUES, stop)
+    }
+
+    /// As [`new`](Self::new), on a line of other queues: for the tests of the chassis itself.
+    pub fn with_queues(
+        about: About,
+        settings: Common,
+        work_queues: &[&WorkQueue],
+        stop: CancellationToken,
+    ) -> Result<Self, ServiceError> {
         settings.parts.check(about.parts)?;
         let db = Db::new(&settings.database, about.name, about.schema)?;
-        let topology = Arc::new(Topology::new(WORK_QUEUES, &settings.consumer.retry_delays_ms));
+        let topology = Arc::new(Topology::new(work_queues, &settings.consumer.retry_delays_ms));
         let link =
             |purpose: &str| Link::new(&settings.broker.url, format!("{} {purpose}", about.name), Arc::clone(&topology));
         let (consuming, publishing) = (link("consumes")?, link("publishes")?);
 
-        let support = TaskTracker::new();
+        let mut support = JoinSet::new();
         let stop_support = CancellationToken::new();
         let (publisher, publishes) = Publisher::new(publishing.clone(), stop_support.clone());
         let (dispatcher, dispatches) = Dispatcher::new(publisher.clone(), db.clone(), settings.outbox.clone());
@@ -232,7 +242,7 @@ impl Service {
 
     /// Runs until told to stop, then leaves in good order: take no more, finish, publish, go.
     pub async fn run(self, api: Router) -> Result<(), ServiceError> {
-        let Self { about, settings, shared, publishing, mut work, support, stop_support, queues } = self;
+        let Self { about, settings, shared, publishing, mut work, mut support, stop_support, queues } = self;
         let stop = shared.stop.clone();
         let listener = http::listen(&settings.http, about.bind).await?;
         let checks = checks(&shared.units.db, &shared.link, &publishing, about.needs_broker, !queues.is_empty());
@@ -248,8 +258,9 @@ impl Service {
         if let Ok(address) = listener.local_addr() {
             tracing::info!(service = about.name, %address, ?queues, "started");
         }
-        if let Err(error) = shared.units.db.check().await {
-            tracing::error!(%error, "the database cannot be reached; trying until it can");
+        let db = shared.units.db.clone();
+        if let Err(error) = db.check().await {
+            tracing::error!(db.address = db.address(), %error, "the database cannot be reached; trying until it can");
         }
         let graveyards = queues.iter().map(|queue| dead_letter_queue(queue)).collect();
         support.spawn(watch_depths(publishing.clone(), graveyards, stop_support.clone()));
@@ -264,23 +275,30 @@ impl Service {
         });
 
         let consuming = shared.link.clone();
-        let db = shared.units.db.clone();
         // With the last consumer and the last route the last handle on the dispatcher goes; it then sends what it
         // still has, deletes it, and ends too.
         drop(shared);
         let mut failure = None;
-        while let Some(ended) = work.join_next().await {
+        loop {
+            let ended = tokio::select! {
+                ended = work.join_next() => match ended {
+                    Some(ended) => ended,
+                    None => break,
+                },
+                // Nothing here ends before it is told to, which is after the work.
+                Some(ended) = support.join_next() => ended,
+            };
             if let Err(error) = ended {
                 failure.get_or_insert_with(|| format!("a task failed: {error}"));
-                stop.cancel();
             } else if !stop.is_cancelled() {
-                failure.get_or_insert_with(|| "a task ended that should run for ever".to_owned());
+                failure.get_or_insert_with(|| "a task ended that should run until the stop".to_owned());
+            }
+            if failure.is_some() {
                 stop.cancel();
             }
         }
         stop_support.cancel();
-        support.close();
-        support.wait().await;
+        while support.join_next().await.is_some() {}
         consuming.close().await;
         publishing.close().await;
         db.close();

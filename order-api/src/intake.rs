@@ -58,7 +58,8 @@ impl Intake {
 async fn write(units: Units, mut queue: mpsc::Receiver<(NewOrder, Answer)>, most: usize) {
     let mut group = Vec::with_capacity(most);
     while queue.recv_many(&mut group, most).await > 0 {
-        metrics_of(group.len());
+        // Whoever waited too long was told to try again: their order must not appear after all.
+        group.retain(|(_, answer): &(NewOrder, Answer)| !answer.is_closed());
         let (orders, answers): (Vec<NewOrder>, Vec<Answer>) = group.drain(..).unzip();
         let results = write_all(&units, &orders).await;
         for (answer, result) in answers.into_iter().zip(results) {
@@ -66,10 +67,6 @@ async fn write(units: Units, mut queue: mpsc::Receiver<(NewOrder, Answer)>, most
             let _ = answer.send(result);
         }
     }
-}
-
-fn metrics_of(group: usize) {
-    tracing::trace!(orders = group, "writing a group");
 }
 
 /// Writes a group. Where the database refuses it, it is split until the culprit stands alone: one bad order never costs

@@ -58,6 +58,8 @@ struct Inner {
 struct Current {
     connection: Option<Connection>,
     generation: u64,
+    /// The present outage was logged.
+    is_away: bool,
 }
 
 /// A channel, and which of the link's successive connections it is on.
@@ -98,12 +100,17 @@ impl Link {
             Ok((connection, channel)) => {
                 current.connection = Some(connection);
                 current.generation += 1;
+                current.is_away = false;
                 self.inner.state.send_replace(LinkState::Up);
                 tracing::info!(broker.link = self.inner.name, "connected to the broker");
                 Ok(Lane { channel, generation: current.generation })
             }
             Err(error) => {
                 self.inner.state.send_replace(LinkState::Down(error.to_string()));
+                if !std::mem::replace(&mut current.is_away, true) {
+                    let at = format!("{}:{}", self.inner.uri.authority.host, self.inner.uri.authority.port);
+                    tracing::error!(broker.link = self.inner.name, broker.address = at, %error, "no connection to the broker; trying until there is one");
+                }
                 Err(error)
             }
         }
@@ -113,13 +120,10 @@ impl Link {
     pub async fn lane_eventually(&self) -> Lane {
         let mut backoff = Backoff::new(Duration::from_millis(100), Duration::from_secs(5));
         loop {
-            match self.lane().await {
-                Ok(lane) => return lane,
-                Err(error) => {
-                    tracing::warn!(broker.link = self.inner.name, %error, "no connection to the broker; trying again");
-                    backoff.wait().await;
-                }
+            if let Ok(lane) = self.lane().await {
+                return lane;
             }
+            backoff.wait().await;
         }
     }
 

@@ -10,6 +10,7 @@ use futures_util::{StreamExt as _, stream::FuturesUnordered};
 use lapin::{
     BasicProperties, Channel, Confirmation,
     options::{BasicPublishOptions, ConfirmSelectOptions},
+    types::ShortString,
 };
 use tokio::{
     sync::{mpsc, oneshot},
@@ -207,19 +208,41 @@ async fn publish_one(channel: &Channel, parcel: &Parcel) -> lapin::Result<Confir
     let mut properties = BasicProperties::default()
         .with_delivery_mode(PERSISTENT)
         .with_message_id((&*parcel.id.hyphenated().encode_lower(&mut id)).into())
-        .with_type(parcel.kind.as_str().into())
+        .with_type(short(&parcel.kind))
         .with_content_type(CONTENT_TYPE.into());
     if let Some(headers) = &parcel.headers {
         properties = properties.with_headers(headers.clone());
     }
     channel
         .basic_publish(
-            parcel.exchange.as_str().into(),
-            parcel.routing_key.as_str().into(),
+            short(&parcel.exchange),
+            short(&parcel.routing_key),
             BasicPublishOptions { mandatory: true, ..Default::default() },
             &parcel.body,
             properties,
         )
         .await?
         .await
+}
+
+/// A text as AMQP carries short ones, cut to the 255 bytes that fit. An event's type comes from outside and may be of
+/// any length.
+fn short(text: &str) -> ShortString {
+    let mut end = text.len().min(255);
+    while !text.is_char_boundary(end) {
+        end -= 1;
+    }
+    ShortString::try_new(text.get(..end).unwrap_or_default()).unwrap_or_default()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_type_of_any_length_can_be_published() {
+        assert_eq!(short("order.created").as_str(), "order.created");
+        assert_eq!(short(&"x".repeat(300)).as_str().len(), 255);
+        assert_eq!(short(&"é".repeat(200)).as_str().len(), 254);
+    }
 }
