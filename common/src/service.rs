@@ -278,7 +278,6 @@ impl Service {
         // With the last consumer and the last route the last handle on the dispatcher goes; it then sends what it
         // still has, deletes it, and ends too.
         drop(shared);
-        let mut failure = None;
         loop {
             let ended = tokio::select! {
                 ended = work.join_next() => match ended {
@@ -288,13 +287,12 @@ impl Service {
                 // Nothing here ends before it is told to, which is after the work.
                 Some(ended) = support.join_next() => ended,
             };
+            // A process that has lost a part does not limp on: what it held is delivered again, to a whole one.
             if let Err(error) = ended {
-                failure.get_or_insert_with(|| format!("a task failed: {error}"));
-            } else if !stop.is_cancelled() {
-                failure.get_or_insert_with(|| "a task ended that should run until the stop".to_owned());
+                return Err(ServiceError::Failed(format!("a task failed: {error}")));
             }
-            if failure.is_some() {
-                stop.cancel();
+            if !stop.is_cancelled() {
+                return Err(ServiceError::Failed("a task ended that should run until the stop".to_owned()));
             }
         }
         stop_support.cancel();
@@ -303,7 +301,7 @@ impl Service {
         publishing.close().await;
         db.close();
         tracing::info!(service = about.name, "stopped");
-        failure.map_or(Ok(()), |why| Err(ServiceError::Failed(why)))
+        Ok(())
     }
 }
 

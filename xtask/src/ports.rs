@@ -1,11 +1,15 @@
 //! Which port is whose, and who holds one that is taken.
 
 use std::fs;
-use std::net::{Ipv4Addr, TcpListener};
+use std::io;
+use std::net::{Ipv4Addr, TcpListener, TcpStream};
+use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result, bail};
 
-use crate::process;
+use crate::{process, say, signals};
+
+const GLANCE: Duration = Duration::from_millis(200);
 
 /// Every port of one running Conveyor.
 #[derive(Clone, Copy, Debug)]
@@ -40,11 +44,33 @@ pub fn is_free(port: u16) -> bool {
 
 /// Fails, naming the port and if possible its holder, when it is taken.
 pub fn require_free(port: u16, wanted_by: &str) -> Result<()> {
-    if is_free(port) {
-        return Ok(());
+    /// How long the system remembers a connection that has ended.
+    const PATIENCE: Duration = Duration::from_secs(65);
+    let began = Instant::now();
+    while !is_free(port) {
+        if is_listening(port) || began.elapsed() > PATIENCE {
+            let holder = holder(port).map_or_else(String::new, |(pid, name)| format!(", by {name} (process {pid})"));
+            bail!("port {port}, which {wanted_by} needs, is taken{holder}: stop that first");
+        }
+        if began.elapsed() < GLANCE {
+            say::step(format!(
+                "port {port}, for {wanted_by}: a connection just happens to use it, waiting for its end"
+            ));
+        }
+        signals::pause(GLANCE)?;
     }
-    let holder = holder(port).map_or_else(String::new, |(pid, name)| format!(", by {name} (process {pid})"));
-    bail!("port {port}, which {wanted_by} needs, is taken{holder}: stop that first")
+    Ok(())
+}
+
+/// Whether somebody answers on a port. Asked before the first attempt to connect: the system may
+/// choose the very port that one connects to as the one to connect from, and then the connection
+/// is with itself, and in the way of the server that wants to listen there.
+pub fn is_listening(port: u16) -> bool {
+    match listener(port) {
+        Ok(found) => found.is_some(),
+        // Not Linux.
+        Err(_) => TcpStream::connect((Ipv4Addr::LOCALHOST, port)).is_ok(),
+    }
 }
 
 /// The first of `count` neighbouring free ports. They lie below the range from
@@ -61,24 +87,27 @@ pub fn free_block(count: u16) -> Result<u16> {
         .context("no free ports between 20000 and 32000")
 }
 
+/// The socket that listens on a port, as the system calls it (Linux).
+fn listener(port: u16) -> io::Result<Option<String>> {
+    const LISTEN: &str = "0A";
+    let tables = fs::read_to_string("/proc/net/tcp")? + &fs::read_to_string("/proc/net/tcp6").unwrap_or_default();
+    Ok(tables.lines().find_map(|line| {
+        let fields: Vec<&str> = line.split_whitespace().collect();
+        let (_, local) = fields.get(1)?.rsplit_once(':')?;
+        let here = u16::from_str_radix(local, 16) == Ok(port) && *fields.get(3)? == LISTEN;
+        here.then(|| fields.get(9).map(|inode| format!("socket:[{inode}]")))?
+    }))
+}
+
 /// The process that listens on a port, where the system tells (Linux, and ours or root).
 fn holder(port: u16) -> Option<(i32, String)> {
-    const LISTEN: &str = "0A";
-    let inode = ["/proc/net/tcp", "/proc/net/tcp6"].iter().find_map(|table| {
-        let table = fs::read_to_string(table).ok()?;
-        table.lines().skip(1).find_map(|line| {
-            let fields: Vec<&str> = line.split_whitespace().collect();
-            let local = fields.get(1)?.rsplit_once(':')?.1;
-            let here = u16::from_str_radix(local, 16) == Ok(port) && *fields.get(3)? == LISTEN;
-            here.then(|| fields.get(9).map(|inode| format!("socket:[{inode}]")))?
-        })
-    })?;
+    let socket = listener(port).ok()??;
     fs::read_dir("/proc").ok()?.flatten().find_map(|entry| {
         let pid: i32 = entry.file_name().to_str()?.parse().ok()?;
         fs::read_dir(entry.path().join("fd"))
             .ok()?
             .flatten()
-            .any(|fd| fs::read_link(fd.path()).is_ok_and(|target| target.as_os_str() == inode.as_str()))
+            .any(|fd| fs::read_link(fd.path()).is_ok_and(|target| target.as_os_str() == socket.as_str()))
             .then(|| (pid, process::name(pid).unwrap_or_default()))
     })
 }

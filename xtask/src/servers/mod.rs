@@ -115,7 +115,8 @@ fn make_dir(dir: &Path) -> Result<PathBuf> {
 pub fn show_end_of(log: &Path, lines: usize) {
     let text = fs::read(log).unwrap_or_default();
     let text = String::from_utf8_lossy(&text);
-    let all: Vec<&str> = text.lines().collect();
+    // Erlang's last words can be one line of many thousand characters.
+    let all: Vec<String> = text.lines().map(|line| line.chars().take(300).collect()).collect();
     say::step(format!("the end of {}:", log.display()));
     say::detail(all[all.len().saturating_sub(lines)..].join("\n"));
 }

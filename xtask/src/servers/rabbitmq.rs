@@ -4,7 +4,6 @@
 
 use std::env;
 use std::fs::{self, File};
-use std::net::{Ipv4Addr, TcpStream};
 use std::os::unix::fs::PermissionsExt;
 use std::os::unix::process::CommandExt;
 use std::path::{Path, PathBuf};
@@ -184,8 +183,9 @@ impl RabbitMq {
             if let Some(status) = node.try_wait()? {
                 bail!("RabbitMQ ended while it started ({status})");
             }
-            if let Ok((200, overview)) = http::get(&format!("{}/api/overview", self.management_url()))
-                && TcpStream::connect((Ipv4Addr::LOCALHOST, self.port)).is_ok()
+            if ports::is_listening(self.port)
+                && ports::is_listening(self.management)
+                && let Ok((200, overview)) = http::get(&format!("{}/api/overview", self.management_url()))
             {
                 return check_version(overview["rabbitmq_version"].as_str().unwrap_or_default());
             }
