@@ -1,0 +1,25 @@
+//! The harness for tests against the real broker, the real database and the real binaries.
+//!
+//! Each test has a [`Database`] and a [`Vhost`] of its own, so tests run in parallel and in any order; what they make
+//! is removed when it is dropped. Nothing here sleeps for a fixed time: [`eventually`] asks until it has the answer.
+//! A harness has no errors to return: it panics, which is how a test hears of it.
+#![expect(clippy::panic, clippy::expect_used, reason = "a harness fails by panicking")]
+
+mod clean;
+mod database;
+mod environment;
+pub mod http;
+pub mod obedient;
+mod process;
+mod proxy;
+mod server;
+mod vhost;
+mod wait;
+
+pub use clean::assert_clean;
+pub use database::{Database, PASSWORD};
+pub use process::{Process, service_settings};
+pub use proxy::Proxy;
+pub use server::Server;
+pub use vhost::{Message, Vhost};
+pub use wait::{LONG, eventually};

@@ -1,0 +1,96 @@
+//! A server of the test's own, for tests that stop, kill and restart one.
+
+use std::{
+    collections::BTreeMap,
+    path::{Path, PathBuf},
+    process::Stdio,
+};
+
+use tokio::process::Command;
+
+use crate::environment::{needed, scratch};
+
+/// A private PostgreSQL or RabbitMQ; removed when dropped.
+#[derive(Debug)]
+pub struct Server {
+    kind: &'static str,
+    dir: PathBuf,
+    variables: BTreeMap<String, String>,
+}
+
+impl Server {
+    pub async fn postgres() -> Self {
+        Self::start_new("postgres").await
+    }
+
+    pub async fn rabbitmq() -> Self {
+        Self::start_new("rabbitmq").await
+    }
+
+    async fn start_new(kind: &'static str) -> Self {
+        let folder = std::env::var_os("CONVEYOR_TEST_SERVERS_DIR").map_or_else(std::env::temp_dir, PathBuf::from);
+        let mut server = Self { kind, dir: scratch(&folder, kind), variables: BTreeMap::new() };
+        server.start().await;
+        server
+    }
+
+    /// The administrator's URL: of PostgreSQL's maintenance database, or of AMQP.
+    #[must_use]
+    pub fn url(&self) -> &str {
+        self.variable(if self.kind == "postgres" { "DATABASE_URL" } else { "AMQP_URL" })
+    }
+
+    /// RabbitMQ's management.
+    #[must_use]
+    pub fn management_url(&self) -> &str {
+        self.variable("MANAGEMENT_URL")
+    }
+
+    fn variable(&self, name: &str) -> &str {
+        match self.variables.get(name) {
+            Some(value) => value,
+            None => panic!("`xtask server {} start` did not say {name}", self.kind),
+        }
+    }
+
+    /// Returns when it answers, on the same port as before.
+    pub async fn start(&mut self) {
+        self.variables = self.tell("start").await;
+    }
+
+    /// In an orderly way.
+    pub async fn stop(&mut self) {
+        self.tell("stop").await;
+    }
+
+    /// As a crash would.
+    pub async fn kill(&mut self) {
+        self.tell("kill").await;
+    }
+
+    async fn tell(&self, what: &str) -> BTreeMap<String, String> {
+        let mut command = Command::from(command(self.kind, what, &self.dir));
+        let output = command.kill_on_drop(true).output().await.expect("running CONVEYOR_TEST_XTASK");
+        let said = String::from_utf8_lossy(&output.stdout).into_owned();
+        assert!(
+            output.status.success(),
+            "{} could not be told to {what}: {}",
+            self.kind,
+            String::from_utf8_lossy(&output.stderr)
+        );
+        said.lines().filter_map(|line| line.split_once('=')).map(|(k, v)| (k.to_owned(), v.to_owned())).collect()
+    }
+}
+
+impl Drop for Server {
+    fn drop(&mut self) {
+        let mut purge = command(self.kind, "purge", &self.dir);
+        let _ = purge.stdout(Stdio::null()).stderr(Stdio::null()).status();
+    }
+}
+
+fn command(kind: &str, what: &str, dir: &Path) -> std::process::Command {
+    let mut command = std::process::Command::new(needed("CONVEYOR_TEST_XTASK"));
+    command.args(["server", kind, what, "--dir"]).arg(dir).stdin(Stdio::null());
+    command
+}

@@ -1,0 +1,170 @@
+//! The four services on a database and a vhost of the test's own.
+
+use std::{
+    sync::{
+        Arc,
+        atomic::{AtomicUsize, Ordering},
+    },
+    time::Duration,
+};
+
+use e2e::{Database, Process, Vhost, assert_clean, eventually, http::Client, service_settings};
+use serde_json::{Value, json};
+use tokio::task::JoinSet;
+
+/// Leases are 30 s and sweeps follow: what a crash left behind may take that long.
+pub(crate) const AFTER_A_CRASH: Duration = Duration::from_secs(120);
+
+pub(crate) const SERVICES: [(&str, &str); 4] = [
+    ("order-api", "orders"),
+    ("inventory-worker", "inventory"),
+    ("payment-worker", "payments"),
+    ("notification-worker", "notifications"),
+];
+
+pub(crate) struct Line {
+    // First, so that the processes end before what they use is taken away.
+    pub processes: Vec<Process>,
+    pub database: Database,
+    pub vhost: Vhost,
+}
+
+/// The request of the documentation.
+pub(crate) fn documented() -> Value {
+    json!({
+        "userId": "123456",
+        "token": "user authentication token",
+        "signature": "digital signature",
+        "orderAmount": 100.50,
+        "items": [{"productId": "P001", "quantity": 2}, {"productId": "P002", "quantity": 1}],
+    })
+}
+
+impl Line {
+    /// On the shared servers, with the demo catalogue, and ready.
+    pub(crate) async fn start() -> Self {
+        Self::start_on(Database::create().await, Vhost::create().await).await
+    }
+
+    pub(crate) async fn start_on(database: Database, vhost: Vhost) -> Self {
+        database.load_demo().await;
+        let mut processes = Vec::new();
+        for (name, schema) in SERVICES {
+            let mut settings = service_settings(schema, &database, &vhost);
+            settings.insert("CONVEYOR__LOG__FILTER".to_owned(), "warn".to_owned());
+            processes.push(Process::spawn(name, settings).await);
+        }
+        for process in &mut processes {
+            process.wait_ready().await;
+        }
+        Self { processes, database, vhost }
+    }
+
+    pub(crate) fn api(&self) -> &Process {
+        &self.processes[0]
+    }
+
+    /// A client of its own for the API.
+    pub(crate) fn client(&self) -> Arc<Client> {
+        Arc::new(Client::new(&format!("http://127.0.0.1:{}", self.api().port)))
+    }
+
+    pub(crate) async fn place(&self) -> String {
+        let answer = self.api().http.post_json("/api/orders/create", &documented()).await.expect("an answer");
+        assert_eq!(answer.status, 200, "{}", answer.text());
+        answer.json()["orderId"].as_str().expect("an id").to_owned()
+    }
+
+    pub(crate) async fn order(&self, id: &str) -> Value {
+        let answer = self.api().http.get(&format!("/api/orders/{id}")).await.expect("an answer");
+        assert_eq!(answer.status, 200, "{}", answer.text());
+        answer.json()
+    }
+
+    /// Waits until so many orders are paid, their stock confirmed and their customers told.
+    pub(crate) async fn until_through(&self, orders: usize, within: Duration) {
+        let client = self.database.connect().await;
+        let wanted = i64::try_from(orders).unwrap();
+        let sql = "SELECT (SELECT count(*) FROM orders.orders WHERE status = 'paid'),
+                          (SELECT count(*) FROM inventory.reservations WHERE state = 'confirmed'),
+                          (SELECT count(*) FROM notifications.notifications WHERE state = 'sent')";
+        let mut last = (0, 0, 0);
+        let began = tokio::time::Instant::now();
+        while last != (wanted, wanted, wanted) {
+            let row = client.query_one(sql, &[]).await.expect("counting");
+            last = (row.get(0), row.get(1), row.get(2));
+            assert!(began.elapsed() < within, "paid, confirmed, told: {last:?} of {wanted}");
+            tokio::time::sleep(Duration::from_millis(50)).await;
+        }
+    }
+
+    /// Fails unless everything adds up for exactly so many orders of the documented kind, and nothing is left over.
+    pub(crate) async fn reconcile(&self, orders: usize) {
+        assert_clean(&self.database, &self.vhost).await;
+        let wanted = i64::try_from(orders).unwrap();
+        for (what, sql, expected) in [
+            ("orders", "SELECT count(*) FROM orders.orders", wanted),
+            ("paid orders", "SELECT count(*) FROM orders.orders WHERE status = 'paid' AND version = 3", wanted),
+            ("steps of history", "SELECT count(*) FROM orders.history", 3 * wanted),
+            ("reservations", "SELECT count(*) FROM inventory.reservations", wanted),
+            ("captured payments", "SELECT count(*) FROM payments.payments WHERE state = 'captured'", wanted),
+            ("payments", "SELECT count(*) FROM payments.payments", wanted),
+            ("notifications", "SELECT count(*) FROM notifications.notifications", wanted),
+            (
+                "orders whose payment is another or of another amount",
+                "SELECT count(*) FROM orders.orders o JOIN payments.payments p ON p.id = o.transaction_id
+                 WHERE p.amount <> o.amount",
+                0,
+            ),
+            ("stock still reserved", "SELECT sum(reserved)::bigint FROM inventory.products", 0),
+            ("P001 sold", "SELECT 1000000000 - on_hand FROM inventory.products WHERE product_id = 'P001'", 2 * wanted),
+            ("P002 sold", "SELECT 1000000000 - on_hand FROM inventory.products WHERE product_id = 'P002'", wanted),
+        ] {
+            assert_eq!(self.database.count(sql).await, expected, "{what}");
+        }
+    }
+}
+
+/// Orders being placed in the background, by so many clients at once, until so many have been accepted.
+pub(crate) struct Load {
+    accepted: Arc<AtomicUsize>,
+    clients: JoinSet<()>,
+}
+
+impl Load {
+    /// A client that is not answered with 200 tries again, with a new order.
+    pub(crate) fn begin(line: &Line, orders: usize, clients: usize) -> Self {
+        let accepted = Arc::new(AtomicUsize::new(0));
+        let begun = Arc::new(AtomicUsize::new(0));
+        let mut set = JoinSet::new();
+        for _ in 0..clients {
+            let (client, accepted, begun) = (line.client(), Arc::clone(&accepted), Arc::clone(&begun));
+            set.spawn(async move {
+                while begun.fetch_add(1, Ordering::Relaxed) < orders {
+                    loop {
+                        match client.post_json("/api/orders/create", &documented()).await {
+                            Ok(answer) if answer.status == 200 => break,
+                            _ => tokio::time::sleep(Duration::from_millis(20)).await,
+                        }
+                    }
+                    accepted.fetch_add(1, Ordering::Relaxed);
+                }
+            });
+        }
+        Self { accepted, clients: set }
+    }
+
+    /// Waits until so many orders have been accepted.
+    pub(crate) async fn reaches(&self, orders: usize) {
+        let what = format!("{orders} orders are accepted");
+        eventually(AFTER_A_CRASH, &what, async || (self.accepted.load(Ordering::Relaxed) >= orders).then_some(())).await;
+    }
+
+    /// Waits for all of them.
+    pub(crate) async fn finish(mut self) -> usize {
+        while let Some(ended) = self.clients.join_next().await {
+            ended.expect("a client");
+        }
+        self.accepted.load(Ordering::Relaxed)
+    }
+}

@@ -1,0 +1,12 @@
+//! Tests over the whole line: the real binaries, the real broker, the real database.
+#![expect(clippy::panic, clippy::expect_used, clippy::unwrap_used, reason = "a test fails by panicking")]
+
+mod crashes;
+mod happy;
+mod line;
+mod outages;
+mod refusals;
+mod replay;
+mod rights;
+mod shutdown;
+mod start;

@@ -1,0 +1,100 @@
+//! Everything delivered three times, in any order, ends in the same state as once.
+
+use std::time::Duration;
+
+use e2e::{LONG, assert_clean};
+use lapin::{
+    options::{QueueBindOptions, QueueDeclareOptions},
+    types::FieldTable,
+};
+
+use crate::line::{Line, Load};
+
+/// All that is remembered, but for times.
+const STATE: &str = "SELECT jsonb_build_array(
+    (SELECT jsonb_agg(to_jsonb(o) ORDER BY o.id) FROM orders.orders o),
+    (SELECT jsonb_agg(to_jsonb(h) ORDER BY h.order_id, h.version) FROM orders.history h),
+    (SELECT jsonb_agg(to_jsonb(p) ORDER BY p.product_id) FROM inventory.products p),
+    (SELECT jsonb_agg(to_jsonb(r) ORDER BY r.holder) FROM inventory.reservations r),
+    (SELECT jsonb_agg(to_jsonb(p) ORDER BY p.id) FROM payments.payments p),
+    (SELECT jsonb_agg(to_jsonb(n) ORDER BY n.event_id) FROM notifications.notifications n)
+)::text";
+
+#[tokio::test]
+async fn three_deliveries_of_everything_in_any_order_change_nothing() {
+    let line = Line::start().await;
+    let channel = line.vhost.channel().await;
+    let options = QueueDeclareOptions { durable: true, ..Default::default() };
+    channel.queue_declare("test.tap".into(), options, FieldTable::default()).await.unwrap();
+    let bind = channel.queue_bind("test.tap".into(), "events".into(), "#".into(), QueueBindOptions::default(), FieldTable::default());
+    bind.await.unwrap();
+
+    Load::begin(&line, 200, 16).finish().await;
+    line.until_through(200, LONG).await;
+    let mut events: Vec<(String, String)> = Vec::new();
+    for message in line.vhost.drain("test.tap").await {
+        events.extend(message.events().iter().map(|event| (message.routing_key.clone(), event.to_string())));
+    }
+    assert_eq!(events.len(), 200 * 5, "each order is created, locked, due, completed and paid");
+    let client = line.database.connect().await;
+    let before: String = client.query_one(STATE, &[]).await.unwrap().get(0);
+
+    let mut thrice = [events.clone(), events.clone(), events].concat();
+    fastrand::shuffle(&mut thrice);
+    for (key, event) in &thrice {
+        assert!(line.vhost.publish("events", key, format!("[{event}]").as_bytes()).await);
+    }
+    // What they answer is heard too: the line is still when the queues have been empty for a while.
+    let mut still = 0;
+    while still < 5 {
+        let depths = line.vhost.depths().await;
+        let busy = depths.iter().any(|(queue, (ready, unacked))| queue != "test.tap" && ready + unacked > 0);
+        still = if busy { 0 } else { still + 1 };
+        tokio::time::sleep(Duration::from_millis(200)).await;
+    }
+    line.vhost.drain("test.tap").await;
+    line.vhost.delete_queue("test.tap").await;
+    assert_clean(&line.database, &line.vhost).await;
+    let after: String = client.query_one(STATE, &[]).await.unwrap().get(0);
+    assert_eq!(before, after);
+    line.reconcile(200).await;
+}
+
+/// The same while the orders are still under way: every message travels three times, shuffled with all the others.
+#[tokio::test]
+async fn three_deliveries_of_everything_under_way_end_like_one() {
+    let line = Line::start().await;
+    let channel = line.vhost.channel().await;
+    let options = QueueDeclareOptions { durable: true, ..Default::default() };
+    channel.queue_declare("test.tap".into(), options, FieldTable::default()).await.unwrap();
+    let bind = channel.queue_bind("test.tap".into(), "events".into(), "#".into(), QueueBindOptions::default(), FieldTable::default());
+    bind.await.unwrap();
+    let load = Load::begin(&line, 200, 16);
+    let mut seen: std::collections::HashMap<String, u8> = std::collections::HashMap::new();
+    let began = tokio::time::Instant::now();
+    loop {
+        let mut again: Vec<(String, String)> = Vec::new();
+        for message in line.vhost.drain("test.tap").await {
+            for event in message.events() {
+                let times = seen.entry(event["id"].to_string()).or_default();
+                *times += 1;
+                if *times < 3 {
+                    again.push((message.routing_key.clone(), event.to_string()));
+                }
+            }
+        }
+        fastrand::shuffle(&mut again);
+        for (key, event) in &again {
+            assert!(line.vhost.publish("events", key, format!("[{event}]").as_bytes()).await);
+        }
+        let told = line.database.count("SELECT count(*) FROM notifications.notifications WHERE state = 'sent'").await;
+        if again.is_empty() && told == 200 {
+            break;
+        }
+        assert!(began.elapsed() < LONG, "{told} of 200 orders are through");
+    }
+    assert_eq!(load.finish().await, 200);
+    line.vhost.delete_queue("test.tap").await;
+    line.until_through(200, LONG).await;
+    line.reconcile(200).await;
+}

@@ -1,0 +1,51 @@
+//! A bad setting stops the start; a missing server does not.
+
+use e2e::{Database, Process, Vhost, service_settings};
+
+use crate::line::SERVICES;
+
+#[tokio::test]
+async fn a_bad_setting_stops_the_start_with_one_line_that_names_it() {
+    let (database, vhost) = (Database::create().await, Vhost::create().await);
+    for (name, schema) in SERVICES {
+        for (key, value, named) in [
+            ("CONVEYOR__CONSUMER__MAX_EVENTS", "plenty", "max_events"),
+            ("CONVEYOR__CONSUMER__MAX_EVENTS", "0", "consumer.max_events"),
+            ("CONVEYOR__CONSUMER__MAX_EVNETS", "1", "max_evnets"),
+            ("CONVEYOR__DATABASE__URL", "nonsense: secret", "database.url"),
+            ("CONVEYOR__BROKER__URL", "http://secret", "broker.url"),
+            ("CONVEYOR__HTTP__BIND", "here", "http.bind"),
+            ("CONVEYOR__PARTS", "http,bananas", "bananas"),
+            ("CONVEYOR__LOG__FILTER", "===", "log.filter"),
+            ("CONVEYOR__BANANA", "1", "banana"),
+        ] {
+            let mut settings = service_settings(schema, &database, &vhost);
+            settings.insert(key.to_owned(), value.to_owned());
+            let mut process = Process::spawn(name, settings).await;
+            let status = process.wait().await;
+            let said = process.said();
+            assert_eq!(status.code(), Some(64), "{name} {key}={value}: {said}");
+            assert_eq!(said.trim().lines().count(), 1, "{name} {key}={value}: {said}");
+            assert!(said.contains(named) && !said.contains("secret"), "{name} {key}={value}: {said}");
+        }
+    }
+}
+
+#[tokio::test]
+async fn a_missing_server_is_named_once_and_waited_for() {
+    let (database, vhost) = (Database::create().await, Vhost::create().await);
+    for (key, value, named) in [
+        ("CONVEYOR__DATABASE__URL", "postgres://conveyor_inventory:secret@127.0.0.1:1/nowhere", "127.0.0.1:1"),
+        ("CONVEYOR__BROKER__URL", "amqp://guest:secret@127.0.0.1:1/nowhere", "127.0.0.1:1"),
+    ] {
+        let mut settings = service_settings("inventory", &database, &vhost);
+        settings.insert(key.to_owned(), value.to_owned());
+        let mut process = Process::spawn("inventory-worker", settings).await;
+        let ready = e2e::eventually(e2e::LONG, "it answers", async || process.http.get("/readyz").await.ok()).await;
+        assert_eq!(ready.status, 503);
+        e2e::eventually(e2e::LONG, "it names the server", async || process.said().contains(named).then_some(())).await;
+        assert!(process.is_running());
+        assert!(!process.said().contains("secret"), "{}", process.said());
+        assert!(process.terminate().await.success());
+    }
+}
