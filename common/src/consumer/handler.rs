@@ -2,7 +2,7 @@
 
 use futures_util::{StreamExt as _, stream};
 
-use super::judge::{Held, Judge, Work};
+use super::judge::{Held, Judge, Work, unwound};
 use crate::{
     db::{DbError, Tx},
     events::Event,
@@ -123,23 +123,42 @@ impl<H: EffectHandler> Process for ThreeSteps<H> {
         let steps = judge.split(events, &Preparing { handler: &self.0, units: &judge.shared.units }).await?;
         let mut verdicts: Vec<Option<Verdict>> = Vec::with_capacity(steps.len());
         let mut effects = Vec::new();
-        for step in steps {
+        for (i, step) in steps.into_iter().enumerate() {
             match step {
                 Step::Perform(effect) => {
-                    effects.push(effect);
+                    effects.push((i, effect));
                     verdicts.push(None);
                 }
                 Step::Settled(verdict) => verdicts.push(Some(verdict)),
             }
         }
-        let outcomes: Vec<H::Outcome> = stream::iter(effects)
-            .map(|effect| self.0.perform(effect))
-            .buffered(judge.shared.settings.effects)
-            .collect()
-            .await;
+        let mut performed = stream::iter(effects)
+            .map(async |(i, effect)| (i, unwound(self.0.perform(effect)).await))
+            .buffer_unordered(judge.shared.settings.effects);
+        let mut places = Vec::new();
+        let mut outcomes = Vec::new();
+        while let Some((i, outcome)) = performed.next().await {
+            match outcome {
+                Ok(outcome) => {
+                    places.push(i);
+                    outcomes.push(outcome);
+                }
+                Err(panic) => put(&mut verdicts, i, Verdict::Retry(panic)),
+            }
+        }
+        drop(performed);
         let recorded = judge.split(&outcomes, &Recording { handler: &self.0, units: &judge.shared.units }).await?;
-        let mut recorded = recorded.into_iter();
-        Ok(verdicts.into_iter().map(|v| v.or_else(|| recorded.next()).unwrap_or(Verdict::Done)).collect())
+        for (i, verdict) in places.into_iter().zip(recorded) {
+            put(&mut verdicts, i, verdict);
+        }
+        let unanswered = || Verdict::Retry("its effect has no outcome".to_owned());
+        Ok(verdicts.into_iter().map(|verdict| verdict.unwrap_or_else(unanswered)).collect())
+    }
+}
+
+fn put(verdicts: &mut [Option<Verdict>], i: usize, verdict: Verdict) {
+    if let Some(place) = verdicts.get_mut(i) {
+        *place = Some(verdict);
     }
 }
 

@@ -64,13 +64,13 @@ impl Judge<'_> {
         let mut conflicts = 0;
         let mut backoff = Backoff::new(Duration::from_millis(50), Duration::from_secs(2));
         let result = loop {
-            match AssertUnwindSafe(work.run(items)).catch_unwind().await {
+            match unwound(work.run(items)).await {
                 Ok(Ok(answers)) if answers.len() == items.len() => break Ok(Ok(answers)),
                 Ok(Ok(answers)) => {
                     break Ok(Err(format!("the handler gave {} answers for {} events", answers.len(), items.len())));
                 }
                 Ok(Err(Failure::Fault(why))) => break Ok(Err(why)),
-                Err(panic) => break Ok(Err(format!("the handler panicked: {}", panic_text(&*panic)))),
+                Err(panic) => break Ok(Err(panic)),
                 Ok(Err(Failure::Conflict(why))) => {
                     conflicts += 1;
                     if conflicts > CONFLICTS {
@@ -83,12 +83,13 @@ impl Judge<'_> {
                         metrics::gauge!("conveyor_holding", "queue" => self.queue).set(1);
                         Instant::now()
                     });
-                    if since.elapsed() >= hold {
+                    // Whoever is leaving cannot wait for it either: the deliveries go back.
+                    if since.elapsed() >= hold || self.shared.stop.is_cancelled() {
                         break Err(Held(why));
                     }
                 }
             }
-            backoff.wait().await;
+            self.shared.stop.run_until_cancelled(backoff.wait()).await;
         };
         if since.is_some() {
             metrics::gauge!("conveyor_holding", "queue" => self.queue).set(0);
@@ -96,6 +97,14 @@ impl Judge<'_> {
         }
         result
     }
+}
+
+/// Runs something of the handler's; a panic is an error like any other.
+pub(crate) async fn unwound<T>(work: impl Future<Output = T>) -> Result<T, String> {
+    AssertUnwindSafe(work)
+        .catch_unwind()
+        .await
+        .map_err(|panic| format!("the handler panicked: {}", panic_text(&*panic)))
 }
 
 fn panic_text(panic: &(dyn std::any::Any + Send)) -> String {

@@ -157,7 +157,8 @@ impl Load {
     /// Waits until so many orders have been accepted.
     pub(crate) async fn reaches(&self, orders: usize) {
         let what = format!("{orders} orders are accepted");
-        eventually(AFTER_A_CRASH, &what, async || (self.accepted.load(Ordering::Relaxed) >= orders).then_some(())).await;
+        eventually(AFTER_A_CRASH, &what, async || (self.accepted.load(Ordering::Relaxed) >= orders).then_some(()))
+            .await;
     }
 
     /// Waits for all of them.

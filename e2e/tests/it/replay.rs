@@ -26,7 +26,13 @@ async fn three_deliveries_of_everything_in_any_order_change_nothing() {
     let channel = line.vhost.channel().await;
     let options = QueueDeclareOptions { durable: true, ..Default::default() };
     channel.queue_declare("test.tap".into(), options, FieldTable::default()).await.unwrap();
-    let bind = channel.queue_bind("test.tap".into(), "events".into(), "#".into(), QueueBindOptions::default(), FieldTable::default());
+    let bind = channel.queue_bind(
+        "test.tap".into(),
+        "events".into(),
+        "#".into(),
+        QueueBindOptions::default(),
+        FieldTable::default(),
+    );
     bind.await.unwrap();
 
     Load::begin(&line, 200, 16).finish().await;
@@ -67,7 +73,13 @@ async fn three_deliveries_of_everything_under_way_end_like_one() {
     let channel = line.vhost.channel().await;
     let options = QueueDeclareOptions { durable: true, ..Default::default() };
     channel.queue_declare("test.tap".into(), options, FieldTable::default()).await.unwrap();
-    let bind = channel.queue_bind("test.tap".into(), "events".into(), "#".into(), QueueBindOptions::default(), FieldTable::default());
+    let bind = channel.queue_bind(
+        "test.tap".into(),
+        "events".into(),
+        "#".into(),
+        QueueBindOptions::default(),
+        FieldTable::default(),
+    );
     bind.await.unwrap();
     let load = Load::begin(&line, 200, 16);
     let mut seen: std::collections::HashMap<String, u8> = std::collections::HashMap::new();

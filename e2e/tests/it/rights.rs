@@ -17,7 +17,9 @@ async fn a_role_is_denied_every_schema_but_its_own() {
                 assert_eq!(message, format!("permission denied for schema {other}"), "{own}: {sql}");
             }
         }
-        for sql in ["CREATE TABLE public.mine ()", &format!("CREATE TABLE {own}.mine ()"), &format!("DROP TABLE {own}.outbox")] {
+        for sql in
+            ["CREATE TABLE public.mine ()", &format!("CREATE TABLE {own}.mine ()"), &format!("DROP TABLE {own}.outbox")]
+        {
             assert!(client.batch_execute(sql).await.is_err(), "{own}: {sql}");
         }
     }
