@@ -13,6 +13,7 @@ use crate::{project, say, signals, test};
 ///
 /// `cargo xtask bench -- --help` shows the load generator's own options.
 #[derive(Args)]
+#[command(verbatim_doc_comment)]
 pub struct Arguments {
     /// Passed on to the load generator
     #[arg(trailing_var_arg = true, allow_hyphen_values = true)]

@@ -13,6 +13,7 @@ use crate::site::{Site, lock};
 
 /// Stops everything that `up` started; data are kept
 #[derive(Args)]
+#[command(verbatim_doc_comment)]
 pub struct Arguments {
     /// Remove the data too: database, queues, passwords, logs
     #[arg(long)]

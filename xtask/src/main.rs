@@ -23,8 +23,12 @@ use std::process::ExitCode;
 
 use clap::{Parser, Subcommand};
 
+/// Runs Conveyor on your machine
+///
+/// Begin with `cargo xtask up`: it takes a fresh clone to a first paid order. Everything is kept in .local/
+/// inside the clone, and listens on 127.0.0.1 only.
 #[derive(Parser)]
-#[command(name = "cargo xtask", about = "Runs Conveyor on your machine", arg_required_else_help = true)]
+#[command(name = "cargo xtask", bin_name = "cargo xtask", verbatim_doc_comment, arg_required_else_help = true)]
 struct Arguments {
     #[command(subcommand)]
     command: Task,

@@ -12,6 +12,7 @@ use crate::{http, signals};
 
 /// Places one order and shows its timeline as it happens
 #[derive(Args)]
+#[command(verbatim_doc_comment)]
 pub struct Arguments {
     /// Keep watching after it was paid or refused, until Ctrl-C
     #[arg(long)]

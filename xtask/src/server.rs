@@ -16,6 +16,7 @@ use crate::servers::{self, Postgres, RabbitMq, Server, postgres, rabbitmq};
 /// Prints KEY=value lines: STATE, and the URLs. `status` exits 3 when the server is stopped.
 /// Superuser postgres/postgres, or guest/guest.
 #[derive(Args)]
+#[command(verbatim_doc_comment)]
 pub struct Arguments {
     kind: Kind,
     action: Action,

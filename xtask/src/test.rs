@@ -17,6 +17,7 @@ use crate::{say, signals};
 /// Does not disturb what `up` runs. Uses DATABASE_URL, or AMQP_URL and MANAGEMENT_URL, instead of
 /// private servers if they are set.
 #[derive(Args)]
+#[command(verbatim_doc_comment)]
 pub struct Arguments {
     /// Passed on to `cargo nextest run`, or to `cargo test` if nextest is not installed
     #[arg(last = true)]

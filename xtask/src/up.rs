@@ -19,6 +19,7 @@ use crate::{down, order, ports, say, signals};
 /// `cargo xtask down` stops everything. Installs PostgreSQL and RabbitMQ if they are missing and
 /// that can be done without asking. Uses other servers if DATABASE_URL or AMQP_URL name them.
 #[derive(Args)]
+#[command(verbatim_doc_comment)]
 pub struct Arguments {
     /// Return when everything runs
     #[arg(long)]
