@@ -151,7 +151,9 @@ impl Tx {
 
     /// Commits, and only then says that the writes succeeded.
     pub async fn commit(mut self) -> Result<(), DbError> {
-        self.send_simple("COMMIT");
+        // PostgreSQL answers COMMIT with ROLLBACK, and calls that no error, when a statement failed before and whoever
+        // sent it did not look. A statement of ours in front of it fails then, and says so.
+        self.send_simple("SELECT; COMMIT");
         // Every answer is awaited, even after a failure: the connection is reused only when all of them are in.
         let answers = join_all(std::mem::take(self.sent())).await;
         for answer in answers {

@@ -6,7 +6,7 @@ mod json;
 mod problem;
 
 pub use health::Check;
-pub use json::JsonBody;
+pub use json::{JsonBody, Object};
 pub use problem::{FieldError, Problem};
 
 use std::{net::SocketAddr, time::Duration};

@@ -1,6 +1,5 @@
 //! `cargo xtask test`: every test, against servers that exist only for them.
 
-use std::env;
 use std::path::Path;
 use std::process::ExitCode;
 
@@ -54,14 +53,15 @@ fn run_tests(dir: &Path, backing: &Backing, arguments: &[String]) -> Result<bool
     // The binaries too: end-to-end tests start them.
     backing.start_while_building(&["--workspace", "--bins"])?;
     let management = backing.management_url.clone();
-    let xtask = env::current_exe().context("cannot tell where this program is")?;
+    // Not `current_exe`: building the whole workspace may have put a new file in the place of this program's.
+    let programs = project::target()?.join("debug");
     let text = |path: &Path| path.display().to_string();
     let variables: Variables = [
         ("CONVEYOR_TEST_DATABASE_URL", backing.database_url.clone()),
         ("CONVEYOR_TEST_AMQP_URL", backing.amqp_url.clone()),
         ("CONVEYOR_TEST_MANAGEMENT_URL", management.context("with AMQP_URL, tests need MANAGEMENT_URL too")?),
-        ("CONVEYOR_TEST_XTASK", text(&xtask)),
-        ("CONVEYOR_TEST_BIN_DIR", text(&project::target()?.join("debug"))),
+        ("CONVEYOR_TEST_XTASK", text(&programs.join("xtask"))),
+        ("CONVEYOR_TEST_BIN_DIR", text(&programs)),
         ("CONVEYOR_TEST_SERVERS_DIR", text(&own_servers(dir))),
     ]
     .map(|(key, value)| (key.to_owned(), value))

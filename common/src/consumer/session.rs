@@ -7,6 +7,7 @@
 use std::{sync::Arc, time::Duration};
 
 use lapin::{
+    Acker,
     options::{BasicCancelOptions, BasicConsumeOptions, BasicQosOptions},
     types::FieldTable,
 };
@@ -36,6 +37,8 @@ use crate::{
 const UNPACK_AT: u32 = 2;
 /// After so many returns a parcel of one is dead-lettered: its worker dies of it.
 const POISON_AT: u32 = 5;
+/// How long a delivery may take from the broker to here.
+const ON_ITS_WAY: Duration = Duration::from_millis(50);
 /// A narrow queue from which nothing has come for so long has nothing to be careful about.
 const QUIET: Duration = Duration::from_millis(250);
 
@@ -129,6 +132,7 @@ impl<P: Process> Consumer<P> {
             };
             match self.take(lane, &mut intake, width, &mut gate).await {
                 Ok(Some(Cancelled::ToStop)) => return End::Stopped,
+                Ok(Some(Cancelled::ToWiden)) if self.shared.stop.is_cancelled() => return End::Stopped,
                 Ok(Some(Cancelled::ToWiden)) => {
                     width = Width::Wide;
                     gate = None;
@@ -169,14 +173,12 @@ impl<P: Process> Consumer<P> {
         loop {
             let batch = tokio::select! {
                 biased;
-                () = self.shared.stop.cancelled(), if cancelled != Some(Cancelled::ToStop) => {
-                    if cancelled.is_none() {
-                        self.cancel(lane, intake).await?;
-                    }
+                batch = intake.next(settings) => batch,
+                () = self.told_to_stop(), if cancelled.is_none() => {
+                    self.cancel(lane, intake).await?;
                     cancelled = Some(Cancelled::ToStop);
                     continue;
                 }
-                batch = intake.next(settings) => batch,
                 () = tokio::time::sleep(QUIET), if gate.is_some() => {
                     *gate = None;
                     continue;
@@ -186,21 +188,36 @@ impl<P: Process> Consumer<P> {
             let began = Instant::now();
             let is_new = batch.iter().all(|delivered| delivered.returns == 0);
             let events: usize = batch.iter().map(Delivered::size).sum();
-            self.handle(lane, batch).await?;
+            let acker = self.handle(lane, batch).await?;
+            if cancelled.is_none() {
+                cancelled = match () {
+                    () if self.shared.stop.is_cancelled() => Some(Cancelled::ToStop),
+                    () if width == Width::Narrow && is_new => Some(Cancelled::ToWiden),
+                    () => None,
+                };
+                // Before the acknowledgement, for that brings the next deliveries: what reaches a consumer that is just
+                // being cancelled counts as returned.
+                if cancelled.is_some() {
+                    self.cancel(lane, intake).await?;
+                }
+            }
+            if let Some(acker) = acker {
+                settle::ack(&acker).await.map_err(End::Lost)?;
+            }
             metrics::histogram!("conveyor_batch_events", "queue" => self.queue).record(events as f64);
             metrics::histogram!("conveyor_batch_seconds", "queue" => self.queue).record(began.elapsed());
-            if cancelled.is_some() {
-                continue;
-            }
-            if width == Width::Narrow && is_new {
-                self.cancel(lane, intake).await?;
-                cancelled = Some(Cancelled::ToWiden);
-            } else if (settings.pace_from_events..settings.max_events).contains(&events) {
+            if cancelled.is_none() && (settings.pace_from_events..settings.max_events).contains(&events) {
                 // Much to do, but not a full batch: let the next one grow. A full one must not wait.
                 let paced = tokio::time::sleep_until(began + settings.pace());
                 self.shared.stop.run_until_cancelled(paced).await;
             }
         }
+    }
+
+    /// Returns a moment after the stop, when what an acknowledgement has brought on its way has arrived.
+    async fn told_to_stop(&self) {
+        self.shared.stop.cancelled().await;
+        tokio::time::sleep(ON_ITS_WAY).await;
     }
 
     /// Asks the broker to send no more. What it has sent already is still in the intake.
@@ -213,7 +230,8 @@ impl<P: Process> Consumer<P> {
         }
     }
 
-    async fn handle(&self, lane: &Lane, mut batch: Vec<Delivered>) -> Result<(), End> {
+    /// Does all that a batch asks for; what it returns acknowledges the whole of it.
+    async fn handle(&self, lane: &Lane, mut batch: Vec<Delivered>) -> Result<Option<Acker>, End> {
         let shared = &*self.shared;
         let mut onward = Vec::new();
         let mut events: Vec<Event> = Vec::new();
@@ -259,9 +277,7 @@ impl<P: Process> Consumer<P> {
                     .filter_map(|(event, verdict)| settle::onward(shared, self.queue, event, verdict)),
             );
         }
-        match batch.last() {
-            Some(last) => settle::hand_over_and_ack(shared, lane, onward, last).await.map_err(End::Lost),
-            None => Ok(()),
-        }
+        settle::hand_over(shared, lane, onward).await.map_err(End::Lost)?;
+        Ok(batch.pop().map(|last| last.acker))
     }
 }

@@ -4,13 +4,14 @@
 use std::time::Duration;
 
 use lapin::{
+    Acker,
     options::BasicAckOptions,
     types::{AMQPValue, FieldTable},
 };
 use time::{OffsetDateTime, format_description::well_known::Rfc3339};
 use uuid::Uuid;
 
-use super::{Verdict, intake::Delivered, session::Shared};
+use super::{Verdict, session::Shared};
 use crate::{
     backoff::Backoff,
     broker::{Lane, topology},
@@ -165,14 +166,8 @@ fn lone(event: &Event) -> Vec<u8> {
     pack([text.as_slice()])
 }
 
-/// Hands the parcels over, for as long as it takes, then acks everything delivered up to and including `last`.
-/// `Err` when the channel is gone: then all of it comes again.
-pub(super) async fn hand_over_and_ack(
-    shared: &Shared,
-    lane: &Lane,
-    mut parcels: Vec<Parcel>,
-    last: &Delivered,
-) -> Result<(), String> {
+/// Hands the parcels over, for as long as it takes. `Err` when the channel is gone: then what they came from comes again.
+pub(super) async fn hand_over(shared: &Shared, lane: &Lane, mut parcels: Vec<Parcel>) -> Result<(), String> {
     let mut backoff = Backoff::new(Duration::from_millis(100), Duration::from_secs(5));
     while !parcels.is_empty() {
         let answers = shared.publisher.publish(parcels.clone(), PATIENCE).await;
@@ -187,7 +182,12 @@ pub(super) async fn hand_over_and_ack(
         tracing::warn!(parcels = parcels.len(), "could not hand on what failed; trying again");
         backoff.wait().await;
     }
-    match last.acker.ack(BasicAckOptions { multiple: true }).await {
+    Ok(())
+}
+
+/// Acknowledges everything delivered up to and including this.
+pub(super) async fn ack(acker: &Acker) -> Result<(), String> {
+    match acker.ack(BasicAckOptions { multiple: true }).await {
         Ok(true) => Ok(()),
         Ok(false) => Err("the channel was closed before the acknowledgement".to_owned()),
         Err(error) => Err(crate::db::describe(&error)),

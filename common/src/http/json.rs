@@ -1,16 +1,46 @@
 //! Reading a JSON body, with refusals that name the field and never repeat a value.
 
+use std::{fmt, marker::PhantomData};
+
 use axum::{
     body::Bytes,
     extract::{FromRequest, Request},
     http::{HeaderMap, StatusCode, header},
 };
-use serde::de::DeserializeOwned;
+use serde::{
+    Deserialize, Deserializer,
+    de::{DeserializeOwned, MapAccess, Visitor, value::MapAccessDeserializer},
+};
 use serde_json::error::Category;
 
 use super::problem::{FieldError, Problem};
 
-/// A request body of type `T`, taken from JSON.
+/// A value that is read from a JSON object and from nothing else: by itself, serde would read a struct from an array of
+/// its fields as well.
+#[derive(Debug)]
+pub struct Object<T>(pub T);
+
+impl<'de, T: Deserialize<'de>> Deserialize<'de> for Object<T> {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        struct OnlyMaps<T>(PhantomData<T>);
+
+        impl<'de, T: Deserialize<'de>> Visitor<'de> for OnlyMaps<T> {
+            type Value = T;
+
+            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                f.write_str("a JSON object")
+            }
+
+            fn visit_map<A: MapAccess<'de>>(self, map: A) -> Result<T, A::Error> {
+                T::deserialize(MapAccessDeserializer::new(map))
+            }
+        }
+
+        deserializer.deserialize_map(OnlyMaps(PhantomData)).map(Self)
+    }
+}
+
+/// A request body of type `T`, taken from a JSON object.
 #[derive(Debug)]
 pub struct JsonBody<T>(pub T);
 
@@ -43,11 +73,11 @@ fn is_json(headers: &HeaderMap) -> bool {
 
 fn parse<T: DeserializeOwned>(body: &[u8]) -> Result<T, Problem> {
     // The ordinary request pays for one plain parse; only a refused one is parsed again, to find the field.
-    if let Ok(value) = serde_json::from_slice(body) {
+    if let Ok(Object(value)) = serde_json::from_slice(body) {
         return Ok(value);
     }
     let mut deserializer = serde_json::Deserializer::from_slice(body);
-    let error = match serde_path_to_error::deserialize::<_, T>(&mut deserializer) {
+    let error = match serde_path_to_error::deserialize::<_, Object<T>>(&mut deserializer) {
         Ok(_) => return Err(malformed("there is something after the end of the JSON value")),
         Err(error) => error,
     };
@@ -99,15 +129,13 @@ fn short(name: &str) -> String {
 
 #[cfg(test)]
 mod tests {
-    use serde::Deserialize;
-
     use super::*;
 
     #[derive(Debug, Deserialize)]
     #[serde(deny_unknown_fields)]
     struct Outer {
         #[expect(dead_code, reason = "only its parsing is tested")]
-        items: Vec<Inner>,
+        items: Vec<Object<Inner>>,
     }
 
     #[derive(Debug, Deserialize)]
@@ -136,7 +164,8 @@ mod tests {
         assert_eq!(refusal("{}"), ("missing_field", field("items")));
         assert_eq!(refusal(r#"{"items":[],"items":[]}"#), ("duplicate_field", field("items")));
         assert_eq!(refusal(r#"{"items":[],"more":1}"#), ("unknown_field", field("more")));
-        assert_eq!(refusal("[1]").0, "invalid_field");
+        assert_eq!(refusal("[[]]"), ("invalid_field", field("body")));
+        assert_eq!(refusal(r#"{"items":[[1]]}"#), ("invalid_field", field("items[0]")));
         for body in ["", "{", "{\"items\":[}", "nul", "{\"items\":[]} x", "\u{feff}{}"] {
             assert_eq!(refusal(body), ("malformed_json", None), "{body:?}");
         }

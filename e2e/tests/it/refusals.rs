@@ -131,7 +131,9 @@ async fn each_kind_of_bad_input_is_refused_by_name_and_stores_nothing() {
             "items[0].quantity",
         ),
         ("1 MB", with(|b| b["token"] = json!("x".repeat(1_000_000))), 413, "body_too_large", ""),
-        ("deep nesting", "[".repeat(50_000), 400, "malformed_json", ""),
+        ("an array of the fields", r#"["u","t","s",30,[["P002",1]]]"#.into(), 400, "invalid_field", "body"),
+        ("a line as an array", raw("30", r#"["P002",1]"#), 400, "invalid_field", "items[0]"),
+        ("deep nesting", raw(&"[".repeat(50_000), line), 400, "malformed_json", ""),
     ];
     for (what, body, status, code, field) in cases {
         let refusal = api.refusal(body, "application/json").await;

@@ -4,7 +4,7 @@ use std::collections::HashMap;
 
 use common::{
     events::Line,
-    http::FieldError,
+    http::{FieldError, Object},
     ids::{ProductId, UserId},
     money::{BadMoney, Currency, Money},
 };
@@ -28,7 +28,7 @@ pub(super) struct CreateOrder {
     token: String,
     signature: String,
     order_amount: Box<RawValue>,
-    items: Vec<Item>,
+    items: Vec<Object<Item>>,
 }
 
 #[derive(Deserialize)]
@@ -76,7 +76,7 @@ impl CreateOrder {
             .into_iter()
             .take(MOST_LINES)
             .enumerate()
-            .filter_map(|(i, item)| item.check(i, prices, &mut errors))
+            .filter_map(|(i, Object(item))| item.check(i, prices, &mut errors))
             .collect();
         let (Some(user_id), Some(amount), true) = (user_id, amount, errors.is_empty()) else {
             return Err(errors);
