@@ -9,6 +9,7 @@ mod clean;
 mod database;
 mod environment;
 pub mod http;
+mod logs;
 pub mod obedient;
 mod process;
 mod proxy;
@@ -18,6 +19,7 @@ mod wait;
 
 pub use clean::assert_clean;
 pub use database::{Database, PASSWORD};
+pub use logs::show_logs;
 pub use process::{Process, service_settings};
 pub use proxy::Proxy;
 pub use server::Server;

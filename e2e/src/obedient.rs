@@ -122,7 +122,7 @@ impl Handler for Obedient {
                     let obeyed = outbox.announce(None, &event.subject, &Obeyed { asked: event.id });
                     obeyed.map_err(|error| Failure::Fault(error.to_string()))?;
                 }
-                Deed::Slowly => tokio::time::sleep(Duration::from_millis(20)).await,
+                Deed::Slowly => tokio::time::sleep(Duration::from_millis(5)).await,
                 Deed::Retry => verdicts.push(Verdict::Retry("asked to fail for now".to_owned())),
                 Deed::Reject => verdicts.push(Verdict::Reject("asked to fail for good".to_owned())),
                 Deed::Fault => {

@@ -145,14 +145,34 @@ impl Vhost {
 
     /// Publishes one persistent message and waits for the confirm; `false` if no queue was there for it.
     pub async fn publish(&self, exchange: &str, routing_key: &str, body: &[u8]) -> bool {
+        self.publish_all(exchange, routing_key, [body]).await
+    }
+
+    /// Publishes several, in this order; `true` if there was a queue for every one of them.
+    pub async fn publish_all<B: AsRef<[u8]>>(
+        &self,
+        exchange: &str,
+        routing_key: &str,
+        bodies: impl IntoIterator<Item = B>,
+    ) -> bool {
         let channel = self.channel().await;
         channel.confirm_select(ConfirmSelectOptions::default()).await.expect("asking for confirms");
         let options = BasicPublishOptions { mandatory: true, ..Default::default() };
         let properties = BasicProperties::default().with_delivery_mode(2);
-        let sent = channel.basic_publish(exchange.into(), routing_key.into(), options, body, properties).await;
-        let confirmation = sent.expect("publishing").await.expect("a confirm");
-        assert!(confirmation.is_ack(), "the broker refused the message");
-        confirmation.take_message().is_none()
+        let mut sent = Vec::new();
+        for body in bodies {
+            let body = body.as_ref();
+            let on_its_way =
+                channel.basic_publish(exchange.into(), routing_key.into(), options, body, properties.clone()).await;
+            sent.push(on_its_way.expect("publishing"));
+        }
+        let mut all_routed = true;
+        for on_its_way in sent {
+            let confirmation = on_its_way.await.expect("a confirm");
+            assert!(confirmation.is_ack(), "the broker refused the message");
+            all_routed &= confirmation.take_message().is_none();
+        }
+        all_routed
     }
 
     /// Takes all messages that a queue holds.

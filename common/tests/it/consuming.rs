@@ -1,0 +1,42 @@
+//! What has arrived is handled together, and taking it disturbs nothing.
+
+use e2e::{
+    Process, assert_clean,
+    obedient::{Deed, many},
+};
+
+use crate::stage::Stage;
+
+#[tokio::test]
+async fn a_consumer_begins_narrow_and_then_takes_what_has_arrived_in_one_batch() {
+    let stage = Stage::set().await;
+    let events = many(300, Deed::Succeed);
+    stage.send_each(&events).await;
+    let worker = stage.work();
+    stage.until_obeyed(&events).await;
+    let together: Vec<usize> = events.iter().map(|event| stage.obedient.heard(event.id)[0].together).collect();
+    assert_eq!(together[0], 1, "the first is handled alone");
+    assert!(together.iter().any(|together| *together > 50), "they were not gathered: {together:?}");
+    worker.stop().await;
+    assert_clean(&stage.database, &stage.vhost).await;
+}
+
+#[tokio::test]
+async fn widening_returns_nothing_to_the_queue() {
+    let stage = Stage::set().await;
+    let mut events = Vec::new();
+    let mut worker = Process::spawn("fragile-worker", stage.environment()).await;
+    worker.wait_ready().await;
+    for _ in 0..5 {
+        assert!(worker.terminate().await.success());
+        let more = many(50, Deed::Succeed);
+        stage.send_each(&more).await;
+        events.extend(more);
+        worker.start().await;
+        stage.until_obeyed(&events).await;
+        let returned = worker.metric(r#"conveyor_redelivered_total{queue="test.work"}"#).await;
+        assert_eq!(returned, None, "something was delivered, returned, and delivered again");
+    }
+    assert!(worker.terminate().await.success());
+    assert_clean(&stage.database, &stage.vhost).await;
+}

@@ -1,0 +1,116 @@
+//! What fails for now, what fails for good, and the delay line.
+
+use std::time::Duration;
+
+use common::events::Event;
+use e2e::{
+    LONG, assert_clean, eventually,
+    obedient::{Deed, WORK, asking, many, parcel},
+};
+use tokio::time::Instant;
+
+use crate::stage::{GRAVEYARD, Stage, TIERS_MS};
+
+#[tokio::test]
+async fn what_always_fails_for_now_goes_through_the_tiers_and_dies_with_its_reason() {
+    let stage = Stage::set().await;
+    let worker = stage.work();
+    let culprit = asking(Deed::Retry);
+    let neighbours = many(5, Deed::Succeed);
+    stage.send(&[&neighbours[..2], std::slice::from_ref(&culprit), &neighbours[2..]].concat()).await;
+    stage.vhost.until_ready(GRAVEYARD, 1).await;
+
+    let heard = stage.obedient.heard(culprit.id);
+    assert_eq!(heard.iter().map(|heard| heard.attempt).collect::<Vec<_>>(), [1, 2, 3]);
+    for (pair, tier) in heard.windows(2).zip(TIERS_MS) {
+        let (waited, tier) = (pair[1].at - pair[0].at, Duration::from_millis(tier));
+        assert!(waited >= tier, "tried again after {waited:?} instead of {tier:?}");
+        assert!(waited < tier + Duration::from_secs(3), "tried again only after {waited:?} instead of {tier:?}");
+    }
+    stage.until_obeyed(&neighbours).await;
+
+    let letter = stage.vhost.drain(GRAVEYARD).await.remove(0);
+    assert_eq!(letter.header("x-death-kind"), "exhausted");
+    assert_eq!(letter.header("x-reason"), "asked to fail for now");
+    assert_eq!(letter.header("x-attempts"), "3");
+    assert_eq!(letter.header("x-queue"), WORK.name);
+    assert_eq!(letter.header("x-service"), "obedient-worker");
+    assert_eq!(letter.header("x-event-id"), culprit.id.to_string());
+    assert!(letter.header("x-died-at").starts_with("20"));
+    // It travelled alone, and is otherwise what was sent.
+    let [event] = letter.events().try_into().unwrap();
+    assert_eq!(event["attempt"], 3);
+    let event: Event = serde_json::from_value(event).unwrap();
+    assert_eq!((event.id, event.data.get()), (culprit.id, culprit.data.get()));
+
+    worker.stop().await;
+    assert_clean(&stage.database, &stage.vhost).await;
+}
+
+#[tokio::test]
+async fn what_can_never_succeed_goes_at_once() {
+    let stage = Stage::set().await;
+    let worker = stage.work();
+    let culprit = asking(Deed::Reject);
+    let neighbours = many(5, Deed::Succeed);
+    stage.send(&[std::slice::from_ref(&culprit), &neighbours].concat()).await;
+    stage.vhost.until_ready(GRAVEYARD, 1).await;
+    stage.until_obeyed(&neighbours).await;
+
+    assert_eq!(stage.obedient.heard(culprit.id).len(), 1);
+    let letter = stage.vhost.drain(GRAVEYARD).await.remove(0);
+    assert_eq!(letter.header("x-death-kind"), "rejected");
+    assert_eq!(letter.header("x-reason"), "asked to fail for good");
+    assert_eq!(letter.header("x-attempts"), "1");
+
+    worker.stop().await;
+    assert_clean(&stage.database, &stage.vhost).await;
+}
+
+#[tokio::test]
+async fn delayed_messages_to_a_queue_that_is_gone_hold_up_no_other() {
+    let stage = Stage::set().await;
+    let delay = format!("delay.{}", TIERS_MS[0]);
+    let lost = parcel(&[asking(Deed::Succeed)]);
+    assert!(stage.vhost.publish_all(&delay, "test.gone", vec![&lost; 40]).await);
+    let worker = stage.work();
+    let event = asking(Deed::Succeed);
+    let sent = Instant::now();
+    assert!(stage.vhost.publish(&delay, WORK.name, &parcel(std::slice::from_ref(&event))).await);
+    stage.until_obeyed(std::slice::from_ref(&event)).await;
+    let waited = stage.obedient.heard(event.id)[0].at - sent;
+    assert!(waited < Duration::from_secs(5), "held up for {waited:?}");
+
+    // And none of the others is lost: they are where somebody looks.
+    stage.vhost.until_ready("unroutable", 40).await;
+    let messages = stage.vhost.drain("unroutable").await;
+    assert!(messages.iter().all(|message| message.routing_key == "test.gone" && message.body == lost));
+    worker.stop().await;
+    assert_clean(&stage.database, &stage.vhost).await;
+}
+
+#[tokio::test]
+async fn a_dead_letter_queue_whose_consumer_crashes_thirty_times_loses_nothing() {
+    let stage = Stage::set().await;
+    let bodies: Vec<Vec<u8>> = (0..3).map(|_| parcel(&[asking(Deed::Reject)])).collect();
+    assert!(stage.vhost.publish_all("dead-letters", WORK.name, &bodies).await);
+    for _ in 0..30 {
+        let connection = stage.vhost.connect().await;
+        let channel = connection.create_channel().await.unwrap();
+        for _ in &bodies {
+            let got = eventually(LONG, "the dead letters come back", async || {
+                channel.basic_get(GRAVEYARD.into(), Default::default()).await.unwrap()
+            });
+            // Taken, and never acknowledged.
+            got.await;
+        }
+        connection.close(200, "crash".into()).await.unwrap();
+    }
+    stage.vhost.until_ready(GRAVEYARD, 3).await;
+    let mut left: Vec<Vec<u8>> = stage.vhost.drain(GRAVEYARD).await.into_iter().map(|letter| letter.body).collect();
+    let mut bodies = bodies;
+    left.sort();
+    bodies.sort();
+    assert_eq!(left, bodies);
+    assert_clean(&stage.database, &stage.vhost).await;
+}

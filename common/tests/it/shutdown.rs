@@ -1,0 +1,55 @@
+//! A stop in good order: what was delivered is settled, and nothing is delivered again.
+
+use e2e::{
+    LONG, Process, assert_clean, eventually,
+    obedient::{Deed, WORK, many},
+};
+
+use crate::stage::Stage;
+
+const COUNT: usize = 1_000;
+
+#[tokio::test]
+async fn after_sigterm_nothing_is_redelivered() {
+    let stage = Stage::set().await;
+    let events = many(COUNT, Deed::Slowly);
+    stage.send_each(&events).await;
+    let mut worker = Process::spawn("fragile-worker", stage.environment()).await;
+    eventually(LONG, "some are obeyed", async || (!stage.effects().await.is_empty()).then_some(())).await;
+    let status = worker.terminate().await;
+    assert!(status.success(), "{status}");
+    settled(&stage).await;
+}
+
+#[tokio::test]
+async fn a_service_that_is_told_to_stop_settles_what_it_has() {
+    let stage = Stage::set().await;
+    let events = many(COUNT, Deed::Slowly);
+    stage.send_each(&events).await;
+    let worker = stage.work();
+    eventually(LONG, "some are obeyed", async || (!stage.effects().await.is_empty()).then_some(())).await;
+    worker.stop().await;
+    settled(&stage).await;
+}
+
+#[tokio::test]
+async fn an_idle_worker_stops_at_once() {
+    let stage = Stage::set().await;
+    let mut worker = Process::spawn("fragile-worker", stage.environment()).await;
+    worker.wait_ready().await;
+    let began = tokio::time::Instant::now();
+    assert!(worker.terminate().await.success());
+    assert!(began.elapsed() < std::time::Duration::from_secs(3), "{:?}", began.elapsed());
+}
+
+/// Every event is either done, once, or still in the queue and was never with anybody.
+async fn settled(stage: &Stage) {
+    let effects = stage.effects().await;
+    assert!(effects.iter().all(|effect| (effect.attempt, effect.seen) == (1, 1)));
+    assert!(effects.len() < COUNT, "it stopped only when all was done");
+    let left = stage.vhost.drain(WORK.name).await;
+    assert_eq!(effects.len() + left.len(), COUNT);
+    let again: Vec<_> = left.iter().filter(|message| message.redelivered).map(|message| &message.headers).collect();
+    assert!(again.is_empty(), "{} of {} had been delivered before: {again:?}", again.len(), left.len());
+    assert_clean(&stage.database, &stage.vhost).await;
+}

@@ -1,0 +1,127 @@
+//! One unit of work: all of it or nothing, and the pool stays whole.
+
+use common::{
+    config,
+    db::{Db, DbError},
+    params,
+};
+use e2e::Database;
+use uuid::Uuid;
+
+const INSERT: &str = "INSERT INTO effects (event_id, attempt) VALUES ($1, $2)";
+
+/// One connection, so that whatever a transaction leaves behind is in the next one's way.
+async fn narrow() -> (Database, Db) {
+    let database = Database::create().await;
+    e2e::obedient::make_table(&database).await;
+    let settings = config::Database { url: database.url("orders").into(), pool_size: 1 };
+    let db = Db::new(&settings, "test", "orders").unwrap();
+    (database, db)
+}
+
+async fn stored(database: &Database) -> i64 {
+    database.count("SELECT count(*) FROM orders.effects").await
+}
+
+#[tokio::test]
+async fn what_is_committed_is_stored() {
+    let (database, db) = narrow().await;
+    let mut tx = db.begin().await.unwrap();
+    for _ in 0..3 {
+        tx.write(INSERT, params![Uuid::now_v7(), 1]).await.unwrap();
+    }
+    let own = tx.query("SELECT count(*) FROM effects", &[]).await.unwrap();
+    assert_eq!(own[0].get::<_, i64>(0), 3, "a read sees the writes before it");
+    assert_eq!(stored(&database).await, 0);
+    tx.commit().await.unwrap();
+    assert_eq!(stored(&database).await, 3);
+}
+
+#[tokio::test]
+async fn a_refused_write_makes_the_commit_fail_and_nothing_is_stored() {
+    let (database, db) = narrow().await;
+    let id = Uuid::now_v7();
+    let mut tx = db.begin().await.unwrap();
+    tx.write(INSERT, params![Uuid::now_v7(), 1]).await.unwrap();
+    tx.write(INSERT, params![id, 1]).await.unwrap();
+    tx.write(INSERT, params![id, 2]).await.unwrap();
+    tx.write(INSERT, params![Uuid::now_v7(), 1]).await.unwrap();
+    match tx.commit().await {
+        Err(DbError::Refused { constraint, message }) => {
+            assert_eq!(constraint.as_deref(), Some("effects_pkey"), "{message}");
+        }
+        other => panic!("{other:?}"),
+    }
+    assert_eq!(stored(&database).await, 0);
+    works(&database, &db).await;
+}
+
+#[tokio::test]
+async fn an_error_in_the_middle_is_reported_where_it_is_awaited() {
+    let (database, db) = narrow().await;
+    let mut tx = db.begin().await.unwrap();
+    tx.write(INSERT, params![Uuid::now_v7(), 1]).await.unwrap();
+    let error = tx.query("SELECT 1 / $1::int", &[&0]).await.unwrap_err();
+    assert!(matches!(&error, DbError::Refused { message, .. } if message.contains("division by zero")), "{error:?}");
+    drop(tx);
+    assert_eq!(stored(&database).await, 0);
+    works(&database, &db).await;
+}
+
+#[tokio::test]
+async fn an_error_that_a_handler_swallows_still_makes_the_commit_fail() {
+    let (database, db) = narrow().await;
+    let mut tx = db.begin().await.unwrap();
+    tx.write(INSERT, params![Uuid::now_v7(), 1]).await.unwrap();
+    let _ = tx.query("SELECT 1 / $1::int", &[&0]).await;
+    let committed = tx.commit().await;
+    assert_eq!(stored(&database).await, 0);
+    // PostgreSQL answers COMMIT with ROLLBACK, which is no error to it; to us it is all the difference.
+    assert!(committed.is_err(), "the commit was reported, and nothing is stored");
+    works(&database, &db).await;
+}
+
+#[tokio::test]
+async fn a_transaction_that_is_dropped_leaves_nothing_behind() {
+    let (database, db) = narrow().await;
+    let id = Uuid::now_v7();
+    for _ in 0..5 {
+        let mut tx = db.begin().await.unwrap();
+        tx.write(INSERT, params![id, 1]).await.unwrap();
+        tx.query("SELECT * FROM effects FOR UPDATE", &[]).await.unwrap();
+        drop(tx);
+    }
+    // Dropped before anything was answered.
+    drop(db.begin().await.unwrap());
+    // Dropped while it waits: the statement may still be running.
+    let tx = db.begin().await.unwrap();
+    let slow = tx.query("SELECT pg_sleep(60)", &[]);
+    assert!(tokio::time::timeout(std::time::Duration::from_millis(100), slow).await.is_err());
+    drop(tx);
+    assert_eq!(stored(&database).await, 0);
+    works(&database, &db).await;
+}
+
+#[tokio::test]
+async fn a_lost_race_is_a_conflict() {
+    let (database, db) = narrow().await;
+    works(&database, &db).await;
+    let other = database.connect().await;
+    other.batch_execute("BEGIN; SELECT * FROM orders.effects FOR UPDATE").await.unwrap();
+    let tx = db.begin().await.unwrap();
+    tx.query("SET LOCAL lock_timeout = '50ms'", &[]).await.unwrap();
+    let error = tx.query("SELECT * FROM effects FOR UPDATE", &[]).await.unwrap_err();
+    assert!(matches!(error, DbError::Conflict(_)), "{error:?}");
+    drop(tx);
+    other.batch_execute("COMMIT").await.unwrap();
+    works(&database, &db).await;
+}
+
+/// The pool has a connection that is in the middle of nothing.
+async fn works(database: &Database, db: &Db) {
+    let before = stored(database).await;
+    let mut tx = db.begin().await.unwrap();
+    tx.write(INSERT, params![Uuid::now_v7(), 1]).await.unwrap();
+    tx.commit().await.unwrap();
+    assert_eq!(stored(database).await, before + 1);
+}
