@@ -11,7 +11,7 @@ pub use problem::{FieldError, Problem};
 
 use std::{net::SocketAddr, time::Duration};
 
-use axum::{Router, extract::DefaultBodyLimit, middleware, serve::ListenerExt as _};
+use axum::{Extension, Router, middleware, serve::ListenerExt as _};
 use tokio::net::TcpListener;
 use tokio_util::sync::CancellationToken;
 
@@ -45,7 +45,7 @@ pub async fn serve(
         .merge(api)
         .fallback(async || Problem::not_found("there is nothing at this address"))
         .method_not_allowed_fallback(async || Problem::method_not_allowed())
-        .layer(DefaultBodyLimit::max(settings.body_limit_bytes))
+        .layer(Extension(json::BodyLimit(settings.body_limit_bytes)))
         .layer(middleware::from_fn(move |request, next| guard::guard(timeout, request, next)));
     let listener = listener.tap_io(|stream| {
         // An answer is one small packet: waiting to fill it would only add latency.

@@ -3,10 +3,10 @@
 use std::{fmt, marker::PhantomData};
 
 use axum::{
-    body::Bytes,
     extract::{FromRequest, Request},
     http::{HeaderMap, StatusCode, header},
 };
+use futures_util::StreamExt as _;
 use serde::{
     Deserialize, Deserializer,
     de::{DeserializeOwned, MapAccess, Visitor, value::MapAccessDeserializer},
@@ -47,7 +47,7 @@ pub struct JsonBody<T>(pub T);
 impl<S: Send + Sync, T: DeserializeOwned> FromRequest<S> for JsonBody<T> {
     type Rejection = Problem;
 
-    async fn from_request(request: Request, state: &S) -> Result<Self, Problem> {
+    async fn from_request(request: Request, _: &S) -> Result<Self, Problem> {
         if !is_json(request.headers()) {
             return Err(Problem::new(
                 StatusCode::UNSUPPORTED_MEDIA_TYPE,
@@ -55,14 +55,39 @@ impl<S: Send + Sync, T: DeserializeOwned> FromRequest<S> for JsonBody<T> {
                 "send the body as JSON, with Content-Type: application/json",
             ));
         }
-        let body = Bytes::from_request(request, state).await.map_err(|rejection| match rejection.status() {
-            StatusCode::PAYLOAD_TOO_LARGE => {
-                Problem::new(StatusCode::PAYLOAD_TOO_LARGE, "body_too_large", "the body is too large")
-            }
-            _ => Problem::new(StatusCode::BAD_REQUEST, "unreadable_body", "the body could not be read"),
-        })?;
+        let body = read(request).await?;
         parse(&body).map(Self)
     }
+}
+
+/// The most bytes a JSON body may have.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct BodyLimit(pub usize);
+
+/// How much of a body that is too large is read and thrown away, so that its sender lives to see the refusal: many
+/// clients look for an answer only once they have sent everything.
+const DISCARDED: usize = 8 * 1024 * 1024;
+
+async fn read(request: Request) -> Result<Vec<u8>, Problem> {
+    let limit = request.extensions().get::<BodyLimit>().map_or(0, |limit| limit.0);
+    let mut stream = request.into_body().into_data_stream();
+    let mut body = Vec::new();
+    let mut size = 0_usize;
+    while let Some(chunk) = stream.next().await {
+        let chunk = chunk
+            .map_err(|_| Problem::new(StatusCode::BAD_REQUEST, "unreadable_body", "the body could not be read"))?;
+        size = size.saturating_add(chunk.len());
+        if size <= limit {
+            body.extend_from_slice(&chunk);
+        } else if size > DISCARDED {
+            break;
+        }
+    }
+    if size > limit {
+        let message = format!("the body is larger than {limit} bytes");
+        return Err(Problem::new(StatusCode::PAYLOAD_TOO_LARGE, "body_too_large", message));
+    }
+    Ok(body)
 }
 
 fn is_json(headers: &HeaderMap) -> bool {
