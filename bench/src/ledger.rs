@@ -1,0 +1,96 @@
+//! What the tables say of the orders that were sent: how far they are, when they were paid, and whether all is well.
+
+use std::{collections::HashMap, time::SystemTime};
+
+use anyhow::{Context as _, Result};
+use tokio_postgres::Client;
+use uuid::Uuid;
+
+use crate::{
+    load::{Sent, micros},
+    measure::{Latencies, Latency},
+    servers::{Place, connect},
+};
+
+pub struct Ledger {
+    client: Client,
+    /// How many orders must have gone the whole way.
+    pub expected: i64,
+}
+
+/// Everything that must add up to the number of orders, or to nothing.
+const TOTALS: &str = "
+    SELECT (SELECT count(*) FROM orders.orders),
+           (SELECT count(*) FROM orders.orders WHERE status = 'paid'),
+           (SELECT count(*) FROM inventory.reservations WHERE state = 'confirmed'),
+           (SELECT count(*) FROM payments.payments WHERE state = 'captured'),
+           (SELECT count(*) FROM notifications.notifications),
+           (SELECT count(*) FROM notifications.notifications WHERE state = 'sent'),
+           (SELECT count(*) FROM orders.outbox),
+           (SELECT count(*) FROM inventory.outbox),
+           (SELECT count(*) FROM payments.outbox),
+           (SELECT count(*) FROM notifications.outbox)";
+
+const NAMES: [&str; 10] = [
+    "orders",
+    "orders paid",
+    "reservations confirmed",
+    "payments captured",
+    "notifications",
+    "notifications sent",
+    "events in the outbox of orders",
+    "events in the outbox of inventory",
+    "events in the outbox of payments",
+    "events in the outbox of notifications",
+];
+/// So many of them count orders; the rest must be empty.
+const OF_ORDERS: usize = 6;
+
+impl Ledger {
+    pub async fn new(place: &Place) -> Result<Self> {
+        Ok(Self { client: connect(&place.database).await?, expected: 0 })
+    }
+
+    pub async fn notified(&self) -> Result<i64> {
+        let count = "SELECT count(*) FROM notifications.notifications WHERE state = 'sent'";
+        Ok(self.client.query_one(count, &[]).await?.try_get(0)?)
+    }
+
+    /// When the last notification was recorded, in microseconds since 1970.
+    pub async fn last_notified(&self) -> Result<i64> {
+        let row = self.client.query_one("SELECT max(sent_at) FROM notifications.notifications", &[]).await?;
+        let at: Option<SystemTime> = row.try_get(0)?;
+        Ok(micros(at.context("no notification was recorded")?))
+    }
+
+    /// What does not add up.
+    pub async fn differences(&self) -> Result<Vec<String>> {
+        let row = self.client.query_one(TOTALS, &[]).await?;
+        let mut differences = Vec::new();
+        for (i, name) in NAMES.iter().enumerate() {
+            let count: i64 = row.try_get(i)?;
+            let expected = if i < OF_ORDERS { self.expected } else { 0 };
+            if count != expected {
+                differences.push(format!("{count} {name}, not {expected}"));
+            }
+        }
+        Ok(differences)
+    }
+
+    /// From the sending of each order to the row in its timeline that says it is paid.
+    pub async fn order_to_paid(&self, sent: &[Sent]) -> Result<Latency> {
+        let rows = self.client.query("SELECT order_id, at FROM orders.history WHERE status = 'paid'", &[]).await?;
+        let mut paid = HashMap::with_capacity(rows.len());
+        for row in rows {
+            let (id, at): (Uuid, SystemTime) = (row.try_get(0)?, row.try_get(1)?);
+            paid.insert(id, micros(at));
+        }
+        let mut latencies = Latencies::new()?;
+        for Sent { id, at } in sent {
+            if let Some(paid) = paid.get(id) {
+                latencies.record(paid - at);
+            }
+        }
+        Ok(latencies.sum_up())
+    }
+}

@@ -1,0 +1,230 @@
+//! The load generator: `cargo xtask bench` builds it, starts the servers it needs, and runs it.
+//!
+//! For every run it makes a database and a vhost, migrates, starts the services, loads them, and checks in the end that
+//! every order went the whole way, once.
+#![expect(unreachable_pub, reason = "a program has no outside; `pub` says what a module offers its neighbours")]
+
+mod http;
+mod idle;
+mod ledger;
+mod line;
+mod load;
+mod measure;
+mod progress;
+mod report;
+mod scenario;
+mod servers;
+
+use std::{
+    fs,
+    path::{Path, PathBuf},
+    process::ExitCode,
+};
+
+use anyhow::{Context as _, Result, ensure};
+use clap::Parser;
+use tokio::signal::unix::{SignalKind, signal};
+
+use crate::{
+    line::{Plan, Setting},
+    progress::Progress,
+    report::Report,
+    scenario::Bench,
+    servers::Servers,
+};
+
+/// Loads Conveyor and says how it bears it
+///
+/// Without --rate, --backlog or --idle it measures throughput twice: with parcels and batches, and held to one event
+/// per message and per transaction.
+#[derive(Parser)]
+#[command(name = "cargo xtask bench")]
+struct Arguments {
+    /// Orders of the throughput run with parcels and batches
+    #[arg(long, default_value_t = 20_000, value_parser = clap::value_parser!(u64).range(1..=10_000_000))]
+    orders: u64,
+    /// Orders of the throughput run without them, which is so much slower
+    #[arg(long, default_value_t = 3_000, value_parser = clap::value_parser!(u64).range(1..=10_000_000))]
+    plain_orders: u64,
+    /// Connections that send orders
+    #[arg(long, default_value_t = 64, value_parser = clap::value_parser!(u16).range(1..=10_000))]
+    connections: u16,
+    /// Only one of the two throughput runs
+    #[arg(long)]
+    only: Option<Only>,
+    /// Steady arrivals: so many orders a second, one rate after the other
+    #[arg(long, value_delimiter = ',', value_name = "LIST", value_parser = rate)]
+    rate: Vec<f64>,
+    /// How long each rate is held
+    #[arg(long, default_value_t = 15.0, value_parser = rate)]
+    seconds: f64,
+    /// So many orders while the workers are stopped, which are then started
+    #[arg(long, value_name = "ORDERS", value_parser = clap::value_parser!(u64).range(1..=10_000_000))]
+    backlog: Option<u64>,
+    /// How soon each service is ready, and what it costs while it does nothing
+    #[arg(long)]
+    idle: bool,
+    /// Everything the project has set itself: throughput, 20, 500, 2,000 and 4,000 orders/s, 200,000 waiting, idle
+    #[arg(long)]
+    all: bool,
+    /// A setting for the services, as often as needed: CONVEYOR__SECTION__KEY=value, or SERVICE:CONVEYOR__...
+    #[arg(long, value_name = "NAME=VALUE")]
+    set: Vec<Setting>,
+    /// Also write the figures to a file
+    #[arg(long, value_name = "FILE")]
+    json: Option<PathBuf>,
+}
+
+#[derive(Clone, Copy, PartialEq, Eq, clap::ValueEnum)]
+enum Only {
+    /// Parcels and batches
+    Batched,
+    /// One event per message and per transaction
+    Plain,
+}
+
+fn rate(text: &str) -> Result<f64, String> {
+    match text.parse() {
+        Ok(number) if (0.1..=1e6).contains(&number) => Ok(number),
+        _ => Err("not a number between 0.1 and 1000000".to_owned()),
+    }
+}
+
+/// One event per message and per transaction.
+const PLAIN: [&str; 3] =
+    ["CONVEYOR__CONSUMER__MAX_EVENTS=1", "CONVEYOR__OUTBOX__PARCEL_EVENTS=1", "CONVEYOR__ORDERS__GROUP_COMMIT=1"];
+
+#[tokio::main(flavor = "current_thread")]
+async fn main() -> ExitCode {
+    let arguments = Arguments::parse();
+    match bench(&arguments).await {
+        Ok(true) => ExitCode::SUCCESS,
+        Ok(false) => ExitCode::FAILURE,
+        Err(error) => {
+            eprintln!("bench: {error:#}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+/// Measures, reports, and says whether all was well.
+async fn bench(arguments: &Arguments) -> Result<bool> {
+    let binaries = PathBuf::from(servers::variable("CONVEYOR_BENCH_BIN_DIR")?);
+    let logs = std::env::temp_dir().join(format!("conveyor-bench-{}", std::process::id()));
+    fs::create_dir_all(&logs).with_context(|| format!("cannot make {}", logs.display()))?;
+    let servers = Servers::from_environment()?;
+    let (postgres, rabbitmq) = servers.processes().await?;
+    let plan = Plan { binaries, logs: logs.clone(), settings: arguments.set.clone() };
+    let mut bench = Bench {
+        servers,
+        plan,
+        progress: Progress::new(),
+        postgres,
+        rabbitmq,
+        connections: arguments.connections.into(),
+    };
+    let mut report = Report { machine: machine(&bench).await?, ..Report::default() };
+
+    let measured = tokio::select! {
+        measured = measure(arguments, &mut bench, &mut report) => measured,
+        () = interrupted() => Err(anyhow::anyhow!("interrupted")),
+    };
+    // What was running has ended with the measurement, however that came to its end.
+    let removed = bench.servers.remove_all().await;
+    bench.progress.close();
+    if report.runs().next().is_some() || report.idle.is_some() {
+        println!("{}", report.text());
+    }
+    if let Some(file) = &arguments.json {
+        fs::write(file, serde_json::to_vec_pretty(&report)?)
+            .with_context(|| format!("cannot write {}", file.display()))?;
+    }
+    let wrong = report.wrong();
+    for wrong in &wrong {
+        eprintln!("bench: {wrong}");
+    }
+    keep_complaints(&logs)?;
+    measured?;
+    removed?;
+    Ok(wrong.is_empty())
+}
+
+async fn measure(arguments: &Arguments, bench: &mut Bench, report: &mut Report) -> Result<()> {
+    let asked = !arguments.rate.is_empty() || arguments.backlog.is_some() || arguments.idle;
+    if arguments.all || !asked {
+        if arguments.only != Some(Only::Plain) {
+            report.throughput.push(bench.throughput("parcels and batches", "batched", arguments.orders).await?);
+        }
+        if arguments.only != Some(Only::Batched) {
+            let ours = bench.plan.settings.len();
+            bench.plan.settings.extend(plain_settings()?);
+            let run = bench.throughput("one event per message and transaction", "plain", arguments.plain_orders).await;
+            bench.plan.settings.truncate(ours);
+            report.throughput.push(run?);
+        }
+        if let [batched, plain] = report.throughput.as_slice() {
+            report.ratio = Some(batched.end_to_end_per_second / plain.end_to_end_per_second);
+        }
+    }
+    if arguments.only == Some(Only::Plain) {
+        bench.plan.settings.extend(plain_settings()?);
+    }
+    let rates = if arguments.all && arguments.rate.is_empty() {
+        vec![20.0, 500.0, 2_000.0, 4_000.0]
+    } else {
+        arguments.rate.clone()
+    };
+    if !rates.is_empty() {
+        report.rates = bench.rates(&rates, arguments.seconds).await?;
+    }
+    if let Some(orders) = arguments.backlog.or(arguments.all.then_some(200_000)) {
+        report.backlog = Some(bench.backlog(orders).await?);
+    }
+    if arguments.idle || arguments.all {
+        report.idle = Some(bench.idle().await?);
+    }
+    Ok(())
+}
+
+fn plain_settings() -> Result<Vec<Setting>> {
+    PLAIN.iter().map(|text| text.parse().map_err(anyhow::Error::msg)).collect()
+}
+
+async fn machine(bench: &Bench) -> Result<Vec<String>> {
+    let cpuinfo = fs::read_to_string("/proc/cpuinfo").unwrap_or_default();
+    let model = cpuinfo
+        .lines()
+        .find_map(|line| line.strip_prefix("model name")?.split_once(": "))
+        .map_or("?", |(_, name)| name);
+    let load = fs::read_to_string("/proc/loadavg").unwrap_or_default();
+    let load = load.split(' ').next().unwrap_or("?");
+    let processors = std::thread::available_parallelism().map_or(0, usize::from);
+    ensure!(!cpuinfo.is_empty(), "this program reads /proc, which only Linux has");
+    Ok(vec![
+        format!("{processors} processors ({model}), load average {load} at the start"),
+        bench.servers.describe().await?,
+    ])
+}
+
+/// Returns on the first signal that asks to end.
+async fn interrupted() {
+    let kinds = [SignalKind::interrupt(), SignalKind::terminate(), SignalKind::hangup()];
+    let heard = kinds.map(|kind| {
+        Box::pin(async move {
+            match signal(kind) {
+                Ok(mut signal) => signal.recv().await,
+                Err(_) => std::future::pending().await,
+            }
+        })
+    });
+    futures_util::future::select_all(heard).await;
+}
+
+/// The services log warnings and worse: kept, and named, when there are any.
+fn keep_complaints(logs: &Path) -> Result<()> {
+    match line::complaints(logs) {
+        0 => fs::remove_dir_all(logs)?,
+        lines => eprintln!("bench: the services logged {lines} warnings or errors: {}", logs.display()),
+    }
+    Ok(())
+}

@@ -1,0 +1,288 @@
+//! What is measured: one load on one line, from the first request to the last notification.
+
+use std::time::{Duration, SystemTime};
+
+use anyhow::{Result, bail};
+use serde::Serialize;
+use tokio::time::Instant;
+
+use crate::{
+    ledger::Ledger,
+    line::{KINDS, Line, ORDER_API, Plan},
+    load::{Load, Outcome, Pace, micros},
+    measure::{self, Latency, Machine, Memory},
+    progress::Progress,
+    servers::{Place, Servers},
+};
+
+/// One measured load.
+#[derive(Serialize)]
+pub struct Run {
+    pub name: String,
+    pub orders: usize,
+    pub failed: u64,
+    pub first_failure: Option<String>,
+    pub accepted_per_second: f64,
+    /// First request to last notification recorded.
+    pub end_to_end_per_second: f64,
+    pub post: Latency,
+    pub order_to_paid: Latency,
+    /// CPU seconds per 1,000 orders.
+    pub cpu: Vec<(&'static str, f64)>,
+    /// How much of all processors' time was used, between the first request and the last notification.
+    pub busy_percent: f64,
+    /// And how much of it by programs that have nothing to do with this.
+    pub others_percent: f64,
+    pub memory: Vec<(&'static str, Memory)>,
+    /// Only for a backlog: how the workers drained it.
+    pub drained: Option<Drained>,
+    /// What is not as it should be afterwards.
+    pub wrong: Vec<String>,
+}
+
+#[derive(Serialize)]
+pub struct Drained {
+    pub seconds: f64,
+    pub per_second: f64,
+}
+
+pub struct Bench {
+    pub servers: Servers,
+    pub plan: Plan,
+    pub progress: Progress,
+    /// Processes that are not ours to start: PostgreSQL's and RabbitMQ's first.
+    pub postgres: Option<i32>,
+    pub rabbitmq: Option<i32>,
+    pub connections: usize,
+}
+
+/// Orders that warm up caches and prepare statements, before anything is measured.
+const WARM_UP: u64 = 500;
+
+impl Bench {
+    pub async fn place(&self, what: &str) -> Result<Place> {
+        let name = format!("bench_{}_{what}", std::process::id());
+        self.servers.make(&name).await
+    }
+
+    /// Flat out on a fresh line.
+    pub async fn throughput(&self, name: &str, what: &str, orders: u64) -> Result<Run> {
+        self.progress.step(&format!("{name}: {orders} orders over {} connections", self.connections));
+        let place = self.place(what).await?;
+        let mut line = Line::new(&self.plan, &place).await?;
+        line.start_all()?;
+        line.ready().await?;
+        let mut ledger = Ledger::new(&place).await?;
+        self.warm_up(&mut line, &mut ledger, WARM_UP.min(orders / 10)).await?;
+        let run = self.measure(name.to_owned(), &mut line, &mut ledger, Pace::Flat, orders, self.connections).await?;
+        self.finish(&place, line, &ledger, run).await
+    }
+
+    /// Steady arrivals, rate after rate, on one line.
+    pub async fn rates(&self, rates: &[f64], seconds: f64) -> Result<Vec<Run>> {
+        let place = self.place("rates").await?;
+        let mut line = Line::new(&self.plan, &place).await?;
+        line.start_all()?;
+        line.ready().await?;
+        let mut ledger = Ledger::new(&place).await?;
+        self.warm_up(&mut line, &mut ledger, WARM_UP).await?;
+        let mut runs = Vec::new();
+        for rate in rates {
+            let orders = (rate * seconds).round().max(1.0) as u64;
+            // Enough that no order waits for a connection, unless the line falls far behind.
+            let connections = self.connections.max((rate / 10.0) as usize).min(1_000);
+            self.progress.step(&format!("{rate} orders/s for {seconds} s over {connections} connections"));
+            runs.push(
+                self.measure(format!("{rate}/s"), &mut line, &mut ledger, Pace::Steady(*rate), orders, connections)
+                    .await?,
+            );
+        }
+        if let Some(last) = runs.pop() {
+            runs.push(self.finish(&place, line, &ledger, last).await?);
+        }
+        Ok(runs)
+    }
+
+    /// Orders pile up while the workers are stopped; then the workers start.
+    pub async fn backlog(&self, orders: u64) -> Result<Run> {
+        self.progress.step(&format!("backlog: {orders} orders while the workers are stopped"));
+        let place = self.place("backlog").await?;
+        let mut line = Line::new(&self.plan, &place).await?;
+        let (api, workers): (Vec<_>, Vec<_>) = KINDS.iter().partition(|kind| kind.name == ORDER_API);
+        api.iter().try_for_each(|kind| line.start(kind))?;
+        line.ready().await?;
+        let mut ledger = Ledger::new(&place).await?;
+        let cpu = self.cpu(&line);
+        let machine = Machine::now();
+        let outcome = self.send(&mut line, Pace::Flat, orders, self.connections).await?;
+        self.progress.step("starting the workers");
+        let from = SystemTime::now();
+        workers.iter().try_for_each(|kind| line.start(kind))?;
+        self.until_notified(&mut line, &mut ledger, outcome.sent.len()).await?;
+        let machine = (machine, Machine::now());
+        self.until_settled(&mut line, &ledger).await?;
+        let mut run = self.sum_up(format!("backlog of {orders}"), &line, &ledger, &outcome, &cpu, machine).await?;
+        let seconds = seconds_between(micros(from), ledger.last_notified().await?);
+        run.drained = Some(Drained { seconds, per_second: outcome.sent.len() as f64 / seconds });
+        self.finish(&place, line, &ledger, run).await
+    }
+
+    async fn warm_up(&self, line: &mut Line<'_>, ledger: &mut Ledger, orders: u64) -> Result<()> {
+        if orders > 0 {
+            let warm = self.send(line, Pace::Flat, orders, self.connections).await?;
+            if let Some(why) = warm.first_failure {
+                bail!("the warm-up failed: {why}");
+            }
+            self.until_notified(line, ledger, warm.sent.len()).await?;
+            self.until_settled(line, ledger).await?;
+        }
+        Ok(())
+    }
+
+    async fn measure(
+        &self,
+        name: String,
+        line: &mut Line<'_>,
+        ledger: &mut Ledger,
+        pace: Pace,
+        orders: u64,
+        connections: usize,
+    ) -> Result<Run> {
+        let cpu = self.cpu(line);
+        let machine = Machine::now();
+        let outcome = self.send(line, pace, orders, connections).await?;
+        self.until_notified(line, ledger, outcome.sent.len()).await?;
+        let machine = (machine, Machine::now());
+        self.until_settled(line, ledger).await?;
+        self.sum_up(name, line, ledger, &outcome, &cpu, machine).await
+    }
+
+    async fn send(&self, line: &mut Line<'_>, pace: Pace, orders: u64, connections: usize) -> Result<Outcome> {
+        let address = line.address()?;
+        let load = Load::new(&address, pace, orders)?;
+        let outcome = load
+            .run(connections, |load| self.progress.tick(&format!("{} of {orders} orders answered", load.answered())))
+            .await?;
+        line.check()?;
+        if outcome.sent.is_empty() {
+            bail!("no order was accepted: {}", outcome.first_failure.unwrap_or_default());
+        }
+        Ok(outcome)
+    }
+
+    /// Waits until so many more orders are notified of.
+    async fn until_notified(&self, line: &mut Line<'_>, ledger: &mut Ledger, more: usize) -> Result<()> {
+        ledger.expected += i64::try_from(more)?;
+        let mut best = -1;
+        let mut moved = Instant::now();
+        loop {
+            let asked = Instant::now();
+            let notified = ledger.notified().await?;
+            if notified >= ledger.expected {
+                return Ok(());
+            }
+            if notified > best {
+                best = notified;
+                moved = Instant::now();
+            }
+            if moved.elapsed() > Duration::from_secs(60) {
+                bail!("nothing has moved for 60 s: {}", ledger.differences().await?.join("; "));
+            }
+            line.check()?;
+            self.progress.tick(&format!("{notified} of {} notifications recorded", ledger.expected));
+            // Counting costs what it counts: it gets a twentieth of one processor at most.
+            tokio::time::sleep((asked.elapsed() * 20).clamp(Duration::from_millis(20), Duration::from_secs(2))).await;
+        }
+    }
+
+    /// Stock is confirmed, and the outboxes are emptied, beside the path to the notification.
+    async fn until_settled(&self, line: &mut Line<'_>, ledger: &Ledger) -> Result<()> {
+        let end = Instant::now() + Duration::from_secs(20);
+        while !ledger.differences().await?.is_empty() && Instant::now() < end {
+            line.check()?;
+            tokio::time::sleep(Duration::from_millis(100)).await;
+        }
+        Ok(())
+    }
+
+    fn cpu(&self, line: &Line<'_>) -> Vec<(&'static str, f64)> {
+        let services = line.services.iter().map(|service| (service.name, Some(measure::cpu_seconds(service.pid))));
+        let others = [
+            ("PostgreSQL", self.postgres.map(measure::cpu_seconds)),
+            ("RabbitMQ", self.rabbitmq.map(measure::cpu_seconds)),
+            // By itself: the services are its children.
+            ("load generator", measure::cpu_seconds_alone(std::process::id().cast_signed())),
+        ];
+        services.chain(others).filter_map(|(name, seconds)| Some((name, seconds?))).collect()
+    }
+
+    async fn sum_up(
+        &self,
+        name: String,
+        line: &Line<'_>,
+        ledger: &Ledger,
+        outcome: &Outcome,
+        before: &[(&'static str, f64)],
+        machine: (Machine, Machine),
+    ) -> Result<Run> {
+        let orders = outcome.sent.len();
+        let per_thousand = |seconds: f64| seconds * 1_000.0 / orders as f64;
+        let mut cpu: Vec<_> = self
+            .cpu(line)
+            .into_iter()
+            // A service that was not there before had used nothing.
+            .map(|(name, after)| {
+                (name, after - before.iter().find(|(n, _)| *n == name).map_or(0.0, |(_, before)| *before))
+            })
+            .map(|(name, used)| (name, per_thousand(used)))
+            .collect();
+        let busy = machine.1.busy_seconds - machine.0.busy_seconds;
+        let ours: f64 = cpu.iter().map(|(_, used)| used).sum();
+        // What the system does for nobody in particular, such as flushing files, is in here too.
+        let others = (per_thousand(busy) - ours).max(0.0);
+        cpu.push(("everything else", others));
+        let all = machine.1.all_seconds - machine.0.all_seconds;
+        let memory = line
+            .services
+            .iter()
+            .map(|service| (service.name, service.pid))
+            .chain(self.rabbitmq.map(|pid| ("RabbitMQ", pid)))
+            .filter_map(|(name, pid)| Some((name, measure::memory(pid)?)))
+            .collect();
+        Ok(Run {
+            name,
+            orders,
+            failed: outcome.failed,
+            first_failure: outcome.first_failure.clone(),
+            accepted_per_second: orders as f64 / outcome.took.as_secs_f64(),
+            end_to_end_per_second: orders as f64 / seconds_between(outcome.began, ledger.last_notified().await?),
+            post: outcome.post.sum_up(),
+            order_to_paid: ledger.order_to_paid(&outcome.sent).await?,
+            cpu,
+            busy_percent: 100.0 * busy / all,
+            others_percent: 100.0 * others * orders as f64 / 1_000.0 / all,
+            memory,
+            drained: None,
+            wrong: Vec::new(),
+        })
+    }
+
+    /// Stops the line in good order, and says what is not as it should be.
+    async fn finish(&self, place: &Place, mut line: Line<'_>, ledger: &Ledger, mut run: Run) -> Result<Run> {
+        self.progress.close();
+        let stopped = line.stop().await;
+        run.wrong.extend(ledger.differences().await?);
+        run.wrong.extend(stopped.err().map(|error| format!("{error:#}")));
+        // Nobody consumes any more, so the counts are exact.
+        let left = self.servers.messages(place).await?;
+        run.wrong
+            .extend(left.into_iter().filter(|(_, n)| *n > 0).map(|(queue, n)| format!("{n} messages left in {queue}")));
+        self.servers.remove(&place.name).await?;
+        Ok(run)
+    }
+}
+
+fn seconds_between(from: i64, to: i64) -> f64 {
+    // A clock that was set back must not make a division by nothing.
+    ((to - from) as f64 / 1e6).max(1e-6)
+}
