@@ -37,8 +37,10 @@ use crate::{
 const UNPACK_AT: u32 = 2;
 /// After so many returns a parcel of one is dead-lettered: its worker dies of it.
 const POISON_AT: u32 = 5;
-/// How long a delivery may take from the broker to here.
-const ON_ITS_WAY: Duration = Duration::from_millis(50);
+/// When nothing has come for so long, nothing is on its way.
+const ON_ITS_WAY: Duration = Duration::from_millis(100);
+/// How long a stop may wait until nothing more can be on its way.
+const LEAVE_WITHIN: Duration = Duration::from_secs(3);
 /// A narrow queue from which nothing has come for so long has nothing to be careful about.
 const QUIET: Duration = Duration::from_millis(250);
 
@@ -143,11 +145,15 @@ impl<P: Process> Consumer<P> {
         }
     }
 
-    async fn consume(&self, lane: &Lane, width: Width) -> Result<Intake, String> {
-        let prefetch = match width {
+    fn prefetch(&self, width: Width) -> u16 {
+        match width {
             Width::Narrow => 1,
             Width::Wide => self.shared.settings.prefetch,
-        };
+        }
+    }
+
+    async fn consume(&self, lane: &Lane, width: Width) -> Result<Intake, String> {
+        let prefetch = self.prefetch(width);
         let asked = async {
             lane.channel.basic_qos(prefetch, BasicQosOptions { global: false }).await?;
             let options = BasicConsumeOptions::default();
@@ -161,6 +167,10 @@ impl<P: Process> Consumer<P> {
     }
 
     /// Takes batch after batch until the stream ends; says whether we ended it.
+    ///
+    /// The broker counts as returned what it has on its way to a quorum queue's consumer at the moment of its being
+    /// cancelled. So a consumer is cancelled before its batch is acknowledged, while it may not be sent more. To stop, it
+    /// goes on without acknowledging until it has all that it may be sent, or until it is quiet.
     async fn take(
         &self,
         lane: &Lane,
@@ -170,6 +180,9 @@ impl<P: Process> Consumer<P> {
     ) -> Result<Option<Cancelled>, End> {
         let settings = &self.shared.settings;
         let mut cancelled = None;
+        // What is done and not acknowledged yet.
+        let (mut last, mut unacked) = (None, 0);
+        let mut leaving_since = None;
         loop {
             let batch = tokio::select! {
                 biased;
@@ -184,26 +197,33 @@ impl<P: Process> Consumer<P> {
                     continue;
                 }
             };
-            let Some(batch) = batch else { return Ok(cancelled) };
+            let Some(batch) = batch else {
+                settle::ack(last).await.map_err(End::Lost)?;
+                return Ok(cancelled);
+            };
             let began = Instant::now();
             let is_new = batch.iter().all(|delivered| delivered.returns == 0);
             let events: usize = batch.iter().map(Delivered::size).sum();
-            let acker = self.handle(lane, batch).await?;
+            unacked += batch.len();
+            last = self.handle(lane, batch).await?;
             if cancelled.is_none() {
-                cancelled = match () {
-                    () if self.shared.stop.is_cancelled() => Some(Cancelled::ToStop),
-                    () if width == Width::Narrow && is_new => Some(Cancelled::ToWiden),
-                    () => None,
+                let stopping = self.shared.stop.is_cancelled();
+                let since = stopping.then(|| *leaving_since.get_or_insert(began));
+                cancelled = match since {
+                    Some(since) if unacked >= self.prefetch(width).into() || since.elapsed() >= LEAVE_WITHIN => {
+                        Some(Cancelled::ToStop)
+                    }
+                    None if width == Width::Narrow && is_new => Some(Cancelled::ToWiden),
+                    _ => None,
                 };
-                // Before the acknowledgement, for that brings the next deliveries: what reaches a consumer that is just
-                // being cancelled counts as returned.
                 if cancelled.is_some() {
                     self.cancel(lane, intake).await?;
+                } else if stopping {
+                    continue;
                 }
             }
-            if let Some(acker) = acker {
-                settle::ack(&acker).await.map_err(End::Lost)?;
-            }
+            settle::ack(last.take()).await.map_err(End::Lost)?;
+            unacked = 0;
             metrics::histogram!("conveyor_batch_events", "queue" => self.queue).record(events as f64);
             metrics::histogram!("conveyor_batch_seconds", "queue" => self.queue).record(began.elapsed());
             if cancelled.is_none() && (settings.pace_from_events..settings.max_events).contains(&events) {

@@ -12,5 +12,6 @@ mod publishing;
 mod retries;
 mod shutdown;
 mod stage;
+mod tracing;
 mod transactions;
 mod unreadable;

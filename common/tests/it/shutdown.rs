@@ -42,6 +42,36 @@ async fn an_idle_worker_stops_at_once() {
     assert!(began.elapsed() < std::time::Duration::from_secs(3), "{:?}", began.elapsed());
 }
 
+#[tokio::test]
+async fn a_stop_while_more_keeps_coming_leaves_nothing_half_done() {
+    let stage = Stage::set().await;
+    let worker = stage.work();
+    let keep_sending = async {
+        let mut sent = 0;
+        while !worker.stop.is_cancelled() || sent % 50 != 0 {
+            stage.send(&many(1, Deed::Succeed)).await;
+            sent += 1;
+        }
+        sent
+    };
+    let stop = async {
+        eventually(LONG, "some are obeyed", async || (stage.effects().await.len() > 20).then_some(())).await;
+        worker.stop.cancel();
+    };
+    let (sent, ()) = tokio::join!(keep_sending, stop);
+    worker.ended().await.unwrap();
+
+    let effects = stage.effects().await;
+    assert!(effects.iter().all(|effect| (effect.attempt, effect.seen) == (1, 1)));
+    let left = stage.vhost.drain(WORK.name).await;
+    assert_eq!(effects.len() + left.len(), sent);
+    // Whatever is left was never with the handler.
+    for message in left {
+        let id = message.events()[0]["id"].as_str().unwrap().parse().unwrap();
+        assert!(stage.obedient.heard(id).is_empty());
+    }
+}
+
 /// Every event is either done, once, or still in the queue and was never with anybody.
 async fn settled(stage: &Stage) {
     let effects = stage.effects().await;
