@@ -76,6 +76,9 @@ where
             return ExitCode::FAILURE;
         }
     };
+    if let Err(error) = telemetry::trace::start(&settings.common.log, about.name, runtime.handle()) {
+        return refuse(&about, &error);
+    }
     let code = runtime.block_on(async {
         let stop = CancellationToken::new();
         let too_late = tokio::spawn(until_signalled(stop.clone(), grace));
@@ -94,6 +97,7 @@ where
             }
         }
     });
+    telemetry::trace::flush();
     runtime.shutdown_background();
     code
 }

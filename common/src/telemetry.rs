@@ -2,6 +2,7 @@
 
 mod logs;
 mod metrics;
+mod otlp;
 pub mod trace;
 
 pub use logs::start as start_logs;

@@ -12,14 +12,18 @@ use futures_util::FutureExt as _;
 use tokio::time::Instant;
 use uuid::Uuid;
 
-use super::problem::Problem;
+use super::{health::PAGES, problem::Problem};
+use crate::trace::{self, Serving};
 
 const REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
 
-pub(super) async fn guard(timeout: Duration, request: Request, next: Next) -> Response {
+const TRACEPARENT: HeaderName = HeaderName::from_static("traceparent");
+
+pub(super) async fn guard(timeout: Duration, mut request: Request, next: Next) -> Response {
     let began = Instant::now();
     let id = request.headers().get(&REQUEST_ID).filter(|id| is_request_id(id)).cloned().unwrap_or_else(new_request_id);
     let path = request.extensions().get::<MatchedPath>().cloned();
+    let mut span = path.as_ref().and_then(|path| begin_span(path.as_str(), &mut request));
     let answer = AssertUnwindSafe(next.run(request)).catch_unwind();
     let mut response = match tokio::time::timeout(timeout, answer).await {
         Ok(Ok(response)) => response,
@@ -30,6 +34,9 @@ pub(super) async fn guard(timeout: Duration, request: Request, next: Next) -> Re
         Err(_) => Problem::unavailable("the request took too long").into_response(),
     };
     let status = response.status();
+    if let Some(span) = &mut span {
+        span.answered(status.as_u16());
+    }
     if status.is_server_error() {
         tracing::warn!(request.id = ?id, http.status = status.as_u16(), duration_ms = began.elapsed().as_millis(), "a request failed");
     }
@@ -38,6 +45,20 @@ pub(super) async fn guard(timeout: Duration, request: Request, next: Next) -> Re
     }
     response.headers_mut().insert(REQUEST_ID, id);
     response
+}
+
+/// The span of answering the request, if it is recorded; whatever the request causes finds it where a caller's
+/// would be.
+fn begin_span(path: &str, request: &mut Request) -> Option<Serving> {
+    if PAGES.contains(&path) {
+        return None;
+    }
+    let incoming = request.headers().get(&TRACEPARENT).and_then(|value| value.to_str().ok());
+    let span = trace::serving(request.method().as_str(), path, incoming)?;
+    if let Ok(own) = HeaderValue::from_str(&span.traceparent()) {
+        request.headers_mut().insert(TRACEPARENT, own);
+    }
+    Some(span)
 }
 
 fn count(path: &str, status: StatusCode, took: Duration) {

@@ -39,6 +39,9 @@ impl Check {
     }
 }
 
+/// What operators ask for every few seconds: nothing of it is worth a trace.
+pub(super) const PAGES: [&str; 3] = ["/healthz", "/readyz", "/metrics"];
+
 pub(super) fn routes(checks: Vec<Check>, exporter: Option<Exporter>) -> Router {
     let checks = Arc::new(checks);
     Router::new()
