@@ -137,7 +137,7 @@ pub struct Outbox {
 #[serde(deny_unknown_fields, default)]
 pub struct Log {
     pub format: LogFormat,
-    /// `info`, or directives such as `info,lapin=debug`.
+    /// Directives such as `info,lapin=debug`. What the broker's client says of a lost connection is said here anyway.
     pub filter: String,
     /// Where finished spans go (OTLP over HTTP). `OTEL_EXPORTER_OTLP_ENDPOINT` sets it too.
     pub otlp_endpoint: Option<String>,
@@ -203,7 +203,7 @@ impl Default for Outbox {
 
 impl Default for Log {
     fn default() -> Self {
-        Self { format: LogFormat::Auto, filter: "info".to_owned(), otlp_endpoint: None, trace_ratio: 1.0 }
+        Self { format: LogFormat::Auto, filter: "info,lapin=off".to_owned(), otlp_endpoint: None, trace_ratio: 1.0 }
     }
 }
 

@@ -323,6 +323,7 @@ fn checks(db: &Db, consuming: &Link, publishing: &Link, needs_broker: bool, cons
                 match state {
                     LinkState::Up => Ok(()),
                     LinkState::Down(why) => Err(why),
+                    LinkState::Closed => Err("closed".to_owned()),
                 }
             }
         })

@@ -37,22 +37,21 @@ struct Held {
     quantity: i64,
 }
 
-/// Makes sure that each holder has a reservation, and locks them all. `holders` must be sorted.
-pub(crate) async fn fence(tx: &mut Tx, holders: &[String]) -> Result<HashMap<String, Reservation>, DbError> {
-    tx.write(
-        "INSERT INTO reservations (holder, state) SELECT holder, 'requested' FROM unnest($1::text[]) AS holder ON CONFLICT DO NOTHING",
-        params![holders.to_vec()],
-    )
-    .await?;
-    let rows = tx
-        .query(
-            "SELECT holder, state, lines::text, shortages::text FROM reservations WHERE holder = ANY ($1) ORDER BY holder FOR UPDATE",
-            &[&holders],
-        )
-        .await?;
-    let mut reservations = HashMap::with_capacity(rows.len());
-    for row in rows {
-        let state: String = row.try_get(1)?;
+/// Makes sure that each holder has a reservation, and locks them all. `holders` must be sorted. Rows that are new are
+/// ours already.
+pub(crate) async fn fence(tx: &Tx, holders: &[String]) -> Result<HashMap<String, Reservation>, DbError> {
+    let new = tx.query(include_str!("store/insert_reservations.sql"), &[&holders]).await?;
+    let mut reservations = HashMap::with_capacity(holders.len());
+    for row in &new {
+        let reservation = Reservation { state: State::Requested, held: Quantities::new(), shortages: Vec::new() };
+        reservations.insert(row.try_get(0)?, reservation);
+    }
+    let others: Vec<&String> = holders.iter().filter(|holder| !reservations.contains_key(*holder)).collect();
+    if others.is_empty() {
+        return Ok(reservations);
+    }
+    for row in tx.query(include_str!("store/lock_reservations.sql"), &[&others]).await? {
+        let state: &str = row.try_get(1)?;
         let held: Vec<Held> = serde_json::from_str(row.try_get(2)?).map_err(unreadable)?;
         let shortages = row.try_get::<_, Option<&str>>(3)?.map(serde_json::from_str).transpose().map_err(unreadable)?;
         reservations.insert(

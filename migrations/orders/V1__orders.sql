@@ -26,8 +26,6 @@ CREATE TABLE orders (
     fillfactor = 60
 );
 
-CREATE INDEX orders_by_user ON orders (user_id, id);
-
 -- The timeline: one row per transition. Written only together with its order, in one transaction.
 CREATE TABLE history (
     order_id uuid NOT NULL,

@@ -7,6 +7,9 @@ CREATE TABLE payments (
     holder     text NOT NULL,
     attempt    integer NOT NULL CHECK (attempt >= 1),
     state      text NOT NULL CHECK (state IN ('open', 'captured', 'declined')),
+    -- Under way or successful. It follows from the state; as a column of its own it lets the state change without
+    -- touching an index.
+    live       boolean NOT NULL DEFAULT true CHECK (live = (state <> 'declined')),
     amount     bigint NOT NULL CHECK (amount > 0),
     -- The gateway's own name for it, once it has answered.
     gateway_reference text,
@@ -18,7 +21,7 @@ CREATE TABLE payments (
 ) WITH (fillfactor = 60);
 
 -- At most one attempt per order is under way or has succeeded.
-CREATE UNIQUE INDEX one_live_payment_per_holder ON payments (holder) WHERE state IN ('open', 'captured');
+CREATE UNIQUE INDEX one_live_payment_per_holder ON payments (holder) WHERE live;
 
 CREATE TABLE outbox (
     id           uuid PRIMARY KEY,

@@ -1,6 +1,6 @@
 //! The `notifications` schema: each statement takes a whole batch.
 
-use std::collections::HashSet;
+use std::collections::{BTreeMap, HashSet};
 
 use common::{
     db::{DbError, Tx},
@@ -12,24 +12,24 @@ use crate::message::Message;
 
 /// Notes what is about to be sent, and returns which of it was not sent before.
 ///
-/// Fence first: the insert is a statement of its own, so the read that follows sees what others have committed.
-pub(crate) async fn note(tx: &mut Tx, channel: &'static str, messages: &[&Message]) -> Result<HashSet<Uuid>, DbError> {
-    let mut messages = messages.to_vec();
-    messages.sort_unstable_by_key(|message| message.id);
-    let ids: Vec<Uuid> = messages.iter().map(|message| message.id).collect();
-    tx.write(
-        include_str!("store/insert_notifications.sql"),
-        params![
-            channel,
-            ids.clone(),
-            messages.iter().map(|message| message.order_id.0).collect::<Vec<_>>(),
-            messages.iter().map(|message| message.user_id.to_string()).collect::<Vec<_>>(),
-            messages.iter().map(|message| message.kind.clone()).collect::<Vec<_>>(),
-        ],
-    )
-    .await?;
-    let rows = tx.query(include_str!("store/lock_unsent.sql"), &[&channel, &ids]).await?;
-    rows.iter().map(|row| Ok(row.try_get(0)?)).collect()
+/// Fence first: the insert is a statement of its own, so the read that follows sees what others have committed. Rows
+/// that are new are ours already, and on an ordinary day there are no others.
+pub(crate) async fn note(tx: &Tx, channel: &'static str, messages: &[&Message]) -> Result<HashSet<Uuid>, DbError> {
+    let messages: BTreeMap<Uuid, &Message> = messages.iter().map(|message| (message.id, *message)).collect();
+    let ids: Vec<Uuid> = messages.keys().copied().collect();
+    let orders: Vec<Uuid> = messages.values().map(|message| message.order_id.0).collect();
+    let users: Vec<&str> = messages.values().map(|message| message.user_id.as_str()).collect();
+    let kinds: Vec<&str> = messages.values().map(|message| message.kind.as_str()).collect();
+    let sql = include_str!("store/insert_notifications.sql");
+    let rows = tx.query(sql, &[&channel, &ids, &orders, &users, &kinds]).await?;
+    let mut unsent: HashSet<Uuid> = rows.iter().map(|row| row.try_get(0)).collect::<Result<_, _>>()?;
+    if unsent.len() < ids.len() {
+        let others: Vec<Uuid> = ids.into_iter().filter(|id| !unsent.contains(id)).collect();
+        for row in tx.query(include_str!("store/lock_unsent.sql"), &[&channel, &others]).await? {
+            unsent.insert(row.try_get(0)?);
+        }
+    }
+    Ok(unsent)
 }
 
 /// Notes that these were sent.

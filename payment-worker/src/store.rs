@@ -1,6 +1,10 @@
 //! The `payments` schema: each statement takes a whole batch.
 
-use std::{collections::HashMap, fmt, str::FromStr};
+use std::{
+    collections::{HashMap, HashSet},
+    fmt,
+    str::FromStr,
+};
 
 use common::{
     db::{DbError, Tx},
@@ -64,28 +68,28 @@ fn holder(order_id: OrderId) -> String {
 
 /// Opens the first attempt of each order that has none, and locks and returns the latest attempt of every one.
 ///
-/// Fence first: the insert is a statement of its own, so the read that follows sees what others have committed.
+/// Fence first: the insert is a statement of its own, so the read that follows sees what others have committed. Rows
+/// that are new are ours already, and on an ordinary day there are no others.
 pub(crate) async fn open_first_attempts(
-    tx: &mut Tx,
+    tx: &Tx,
     wanted: &HashMap<OrderId, &OrderPaymentDue>,
 ) -> Result<HashMap<OrderId, Payment>, DbError> {
     let mut orders: Vec<(String, OrderId, Money)> =
         wanted.iter().map(|(id, due)| (holder(*id), *id, due.amount)).collect();
     orders.sort_unstable_by(|a, b| a.0.cmp(&b.0));
-    let holders: Vec<String> = orders.iter().map(|(holder, ..)| holder.clone()).collect();
-    tx.write(
-        include_str!("store/open_payments.sql"),
-        params![
-            orders.iter().map(|_| TransactionId::generate().0).collect::<Vec<Uuid>>(),
-            holders.clone(),
-            orders.iter().map(|(_, _, amount)| amount.0).collect::<Vec<_>>(),
-        ],
-    )
-    .await?;
-    let rows = tx.query(include_str!("store/lock_payments.sql"), &[&holders]).await?;
+    let ids: Vec<Uuid> = orders.iter().map(|_| TransactionId::generate().0).collect();
+    let holders: Vec<&str> = orders.iter().map(|(holder, ..)| holder.as_str()).collect();
+    let amounts: Vec<i64> = orders.iter().map(|(_, _, amount)| amount.0).collect();
+    let mut rows = tx.query(include_str!("store/open_payments.sql"), &[&ids, &holders, &amounts]).await?;
+    if rows.len() < orders.len() {
+        let new: HashSet<&str> = rows.iter().map(|row| row.try_get("holder")).collect::<Result<_, _>>()?;
+        let others: Vec<&str> = holders.iter().copied().filter(|holder| !new.contains(holder)).collect();
+        let found = tx.query(include_str!("store/lock_payments.sql"), &[&others]).await?;
+        rows.extend(found);
+    }
     let ids: HashMap<&str, OrderId> = orders.iter().map(|(holder, id, _)| (holder.as_str(), *id)).collect();
     let mut payments = HashMap::with_capacity(rows.len());
-    for row in rows {
+    for row in &rows {
         let holder: &str = row.try_get("holder")?;
         let state: &str = row.try_get("state")?;
         let payment = Payment {

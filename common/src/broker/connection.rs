@@ -73,6 +73,8 @@ pub struct Lane {
 pub enum LinkState {
     Up,
     Down(String),
+    /// By us, at the end.
+    Closed,
 }
 
 impl Link {
@@ -138,6 +140,8 @@ impl Link {
         tokio::spawn(async move {
             while let Some(event) = events.next().await {
                 match event {
+                    // Closed by us.
+                    lapin::Event::Error(_) if *state.borrow() == LinkState::Closed => {}
                     lapin::Event::Error(error) => {
                         tracing::warn!(broker.link = name, %error, "the connection to the broker was lost");
                         state.send_replace(LinkState::Down(describe(&error)));
@@ -163,13 +167,15 @@ impl Link {
         }
         if let Some(connection) = current.connection.take() {
             tracing::warn!(broker.link = self.inner.name, why, "giving up a connection to the broker");
-            self.inner.state.send_replace(LinkState::Down(why.to_owned()));
+            self.inner.state.send_replace(LinkState::Closed);
             self.close_quietly(connection).await;
+            self.inner.state.send_replace(LinkState::Down(why.to_owned()));
         }
     }
 
     /// Closes the connection in good order.
     pub async fn close(&self) {
+        self.inner.state.send_replace(LinkState::Closed);
         if let Some(connection) = self.inner.current.lock().await.connection.take() {
             self.close_quietly(connection).await;
         }

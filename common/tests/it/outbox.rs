@@ -116,6 +116,7 @@ impl Outgoing {
 async fn while_the_broker_is_away_rows_stay_and_afterwards_they_arrive() {
     let stage = Stage::set().await;
     let broker = Proxy::to(stage.vhost.address()).await;
+    left_to_sweeper();
     let outgoing = Outgoing::begin(&stage, &broker);
     outgoing.announce(1).await;
     stage.vhost.until_ready(HEARD.name, 1).await;
@@ -129,8 +130,9 @@ async fn while_the_broker_is_away_rows_stay_and_afterwards_they_arrive() {
 
     // Away for longer than it is kept in memory: it is left to the sweeper.
     broker.cut().await;
+    let before = left_to_sweeper();
     let asked = outgoing.announce(200).await;
-    tokio::time::sleep(std::time::Duration::from_secs(11)).await;
+    eventually(e2e::LONG, "memory gives them up", async || (left_to_sweeper() >= before + 200.0).then_some(())).await;
     assert_eq!(stage.database.count("SELECT count(*) FROM orders.outbox").await, 200);
     broker.mend().await;
     // The lease still covers them: nobody may publish them twice.
@@ -196,6 +198,13 @@ async fn arrives(stage: &Stage, expected: &[Uuid]) {
         (stage.database.count("SELECT count(*) FROM orders.outbox").await == 0).then_some(())
     })
     .await;
+}
+
+/// How many events were left to the sweeper so far. The first call begins the counting.
+fn left_to_sweeper() -> f64 {
+    let page = common::telemetry::start_metrics().unwrap().render();
+    let line = page.lines().find_map(|line| line.strip_prefix("conveyor_outbox_left_to_sweeper_total "));
+    line.map_or(0.0, |value| value.parse().unwrap())
 }
 
 fn asked(event: &serde_json::Value) -> Uuid {

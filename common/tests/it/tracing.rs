@@ -32,9 +32,8 @@ async fn collector() -> (String, mpsc::UnboundedReceiver<ExportTraceServiceReque
 
 /// The API of a service; it answers with the traceparent under which its events would be announced.
 async fn api() -> String {
-    let echo = async |headers: HeaderMap| {
-        trace::of_request(headers.get("traceparent").map(|value| value.to_str().unwrap()))
-    };
+    let echo =
+        async |headers: HeaderMap| trace::of_request(headers.get("traceparent").map(|value| value.to_str().unwrap()));
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let address = listener.local_addr().unwrap().to_string();
     let router = Router::new().route("/orders", post(echo));
@@ -44,7 +43,8 @@ async fn api() -> String {
 
 async fn ask(address: &str, traceparent: &str) -> String {
     let stream = tokio::net::TcpStream::connect(address).await.unwrap();
-    let (mut sender, connection) = hyper::client::conn::http1::handshake(hyper_util::rt::TokioIo::new(stream)).await.unwrap();
+    let (mut sender, connection) =
+        hyper::client::conn::http1::handshake(hyper_util::rt::TokioIo::new(stream)).await.unwrap();
     tokio::spawn(connection);
     let request = hyper::Request::post("/orders").header("host", address).header("traceparent", traceparent);
     let response = sender.send_request(request.body(String::new()).unwrap()).await.unwrap();
@@ -91,7 +91,9 @@ async fn one_trace_follows_an_order_from_the_request_through_every_queue() {
         for resource in next.expect("spans arrive in time").expect("the collector lives").resource_spans {
             let attributes = resource.resource.unwrap_or_default().attributes;
             let service = format!("{:?}", attributes.iter().find(|attribute| attribute.key == "service.name"));
-            spans.extend(resource.scope_spans.into_iter().flat_map(|scope| scope.spans).map(|span| (service.clone(), span)));
+            spans.extend(
+                resource.scope_spans.into_iter().flat_map(|scope| scope.spans).map(|span| (service.clone(), span)),
+            );
         }
     }
     assert!(arrivals.try_recv().is_err() && spans.len() == 3, "{spans:?}");
@@ -102,7 +104,8 @@ async fn one_trace_follows_an_order_from_the_request_through_every_queue() {
         ("process payment.charge", &charged, &locked),
     ];
     for (name, own, parent) in expected {
-        let (service, span) = spans.iter().find(|(_, span)| span.name == name).unwrap_or_else(|| panic!("no span {name}"));
+        let (service, span) =
+            spans.iter().find(|(_, span)| span.name == name).unwrap_or_else(|| panic!("no span {name}"));
         assert!(service.contains("tested"), "{service}");
         assert_eq!(format!("00-{}-{}-01", hex(&span.trace_id), hex(&span.span_id)), *own);
         assert_eq!(hex(&span.parent_span_id), id_of(parent), "the parent of {name}");

@@ -1,0 +1,5 @@
+SELECT holder, state, lines::text, shortages::text
+FROM reservations
+WHERE holder = ANY ($1)
+ORDER BY holder
+FOR UPDATE
