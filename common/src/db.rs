@@ -193,6 +193,13 @@ impl Drop for Tx {
     }
 }
 
+impl DbError {
+    /// What is in a table is not what the program that owns it puts there, or cannot be put there.
+    pub fn unexpected(what: impl std::fmt::Display) -> Self {
+        Self::Refused { message: what.to_string(), constraint: None }
+    }
+}
+
 impl From<PoolError> for DbError {
     fn from(error: PoolError) -> Self {
         match error {

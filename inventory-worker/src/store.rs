@@ -52,12 +52,13 @@ pub(crate) async fn fence(tx: &Tx, holders: &[String]) -> Result<HashMap<String,
     }
     for row in tx.query(include_str!("store/lock_reservations.sql"), &[&others]).await? {
         let state: &str = row.try_get(1)?;
-        let held: Vec<Held> = serde_json::from_str(row.try_get(2)?).map_err(unreadable)?;
-        let shortages = row.try_get::<_, Option<&str>>(3)?.map(serde_json::from_str).transpose().map_err(unreadable)?;
+        let held: Vec<Held> = serde_json::from_str(row.try_get(2)?).map_err(DbError::unexpected)?;
+        let shortages =
+            row.try_get::<_, Option<&str>>(3)?.map(serde_json::from_str).transpose().map_err(DbError::unexpected)?;
         reservations.insert(
             row.try_get(0)?,
             Reservation {
-                state: state.parse().map_err(unreadable)?,
+                state: state.parse().map_err(DbError::unexpected)?,
                 held: held.into_iter().map(|held| (held.product_id, held.quantity)).collect(),
                 shortages: shortages.unwrap_or_default(),
             },
@@ -77,7 +78,7 @@ pub(crate) async fn available(tx: &Tx, products: &[String]) -> Result<BTreeMap<P
     rows.iter()
         .map(|row| {
             let id: String = row.try_get(0)?;
-            Ok((ProductId::try_from(id).map_err(unreadable)?, row.try_get(1)?))
+            Ok((ProductId::try_from(id).map_err(DbError::unexpected)?, row.try_get(1)?))
         })
         .collect()
 }
@@ -95,9 +96,9 @@ pub(crate) async fn record(tx: &mut Tx, changed: &HashMap<String, Reservation>) 
             .iter()
             .map(|(product_id, quantity)| Held { product_id: product_id.clone(), quantity: *quantity })
             .collect();
-        lines.push(serde_json::to_string(&held).map_err(unreadable)?);
+        lines.push(serde_json::to_string(&held).map_err(DbError::unexpected)?);
         let short = (!reservation.shortages.is_empty()).then(|| serde_json::to_string(&reservation.shortages));
-        shortages.push(short.transpose().map_err(unreadable)?);
+        shortages.push(short.transpose().map_err(DbError::unexpected)?);
     }
     tx.write(
         include_str!("store/update_reservations.sql"),
@@ -132,9 +133,4 @@ pub(crate) async fn move_stock(tx: &mut Tx, moves: &BTreeMap<ProductId, Move>) -
 pub(crate) struct Move {
     pub on_hand: i64,
     pub reserved: i64,
-}
-
-/// What is in the table is not what this program puts there.
-fn unreadable(error: impl ToString) -> DbError {
-    DbError::Refused { message: error.to_string(), constraint: None }
 }

@@ -110,9 +110,7 @@ async fn write_group(units: &Units, orders: &[NewOrder]) -> Result<(), DbError> 
             amount: order.amount,
             items: order.lines.clone(),
         };
-        unit.outbox
-            .announce(Some(&order.traceparent), &order.id, &created)
-            .map_err(|error| DbError::Refused { message: error.to_string(), constraint: None })?;
+        unit.outbox.announce(Some(&order.traceparent), &order.id, &created).map_err(DbError::unexpected)?;
     }
     unit.commit().await
 }

@@ -17,8 +17,11 @@ use crate::{intake::NewOrder, order::Order};
 
 /// Writes new orders with the first row of their timelines.
 pub(crate) async fn insert(tx: &mut Tx, orders: &[NewOrder]) -> Result<(), DbError> {
-    let lines: Vec<String> =
-        orders.iter().map(|order| serde_json::to_string(&order.lines)).collect::<Result<_, _>>().map_err(unstorable)?;
+    let lines: Vec<String> = orders
+        .iter()
+        .map(|order| serde_json::to_string(&order.lines))
+        .collect::<Result<_, _>>()
+        .map_err(DbError::unexpected)?;
     let ids: Vec<Uuid> = orders.iter().map(|order| order.id.0).collect();
     tx.write(
         include_str!("store/insert_orders.sql"),
@@ -117,7 +120,7 @@ pub(crate) async fn find(db: &Db, id: OrderId) -> Result<Option<Found>, DbError>
         .collect::<Result<_, DbError>>()?;
     Ok(Some(Found {
         order: order(first)?,
-        lines: serde_json::from_str(&lines).map_err(unstorable)?,
+        lines: serde_json::from_str(&lines).map_err(DbError::unexpected)?,
         created_at: first.try_get("created_at")?,
         history,
     }))
@@ -128,15 +131,10 @@ fn order(row: &Row) -> Result<Order, DbError> {
     let user_id: String = row.try_get("user_id")?;
     Ok(Order {
         id: OrderId(row.try_get("id")?),
-        user_id: UserId::try_from(user_id).map_err(unstorable)?,
-        status: status.parse().map_err(unstorable)?,
+        user_id: UserId::try_from(user_id).map_err(DbError::unexpected)?,
+        status: status.parse().map_err(DbError::unexpected)?,
         version: row.try_get("version")?,
         amount: Money(row.try_get("amount")?),
         transaction_id: row.try_get::<_, Option<Uuid>>("transaction_id")?.map(TransactionId),
     })
-}
-
-/// What is in the table is not what this program puts there.
-fn unstorable(error: impl ToString) -> DbError {
-    DbError::Refused { message: error.to_string(), constraint: None }
 }

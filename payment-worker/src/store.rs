@@ -95,7 +95,7 @@ pub(crate) async fn open_first_attempts(
         let payment = Payment {
             id: TransactionId(row.try_get("id")?),
             attempt: row.try_get("attempt")?,
-            state: state.parse().map_err(|message| DbError::Refused { message, constraint: None })?,
+            state: state.parse().map_err(DbError::unexpected)?,
             amount: Money(row.try_get("amount")?),
             reference: row.try_get("gateway_reference")?,
             reason: row.try_get("reason")?,

@@ -83,7 +83,7 @@ impl Link {
         let mut uri: AMQPUri = url.expose_secret().parse().map_err(|_| {
             ConfigError("broker.url: not a URL of the form amqp://user:password@host:port/vhost".to_owned())
         })?;
-        uri.query.heartbeat.get_or_insert(HEARTBEAT_SECONDS.into());
+        uri.query.heartbeat.get_or_insert(HEARTBEAT_SECONDS);
         uri.query.connection_timeout.get_or_insert(5_000);
         let (state, _) = watch::channel(LinkState::Down("not connected yet".to_owned()));
         Ok(Self { inner: Arc::new(Inner { uri, name, topology, current: Mutex::default(), state }) })
