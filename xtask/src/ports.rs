@@ -44,15 +44,23 @@ pub fn is_free(port: u16) -> bool {
 
 /// Fails, naming the port and if possible its holder, when it is taken.
 pub fn require_free(port: u16, wanted_by: &str) -> Result<()> {
-    /// How long the system remembers a connection that has ended.
-    const PATIENCE: Duration = Duration::from_secs(65);
+    /// The system remembers a connection that has ended for a minute.
+    const CONNECTION: Duration = Duration::from_secs(65);
+    /// A process that was just killed lets go of its ports a little later.
+    const NOBODY: Duration = Duration::from_secs(5);
     let began = Instant::now();
     while !is_free(port) {
-        if is_listening(port) || began.elapsed() > PATIENCE {
-            let holder = holder(port).map_or_else(String::new, |(pid, name)| format!(", by {name} (process {pid})"));
-            bail!("port {port}, which {wanted_by} needs, is taken{holder}: stop that first");
+        let patience = match (is_listening(port), holder(port)) {
+            (true, Some((pid, name))) => {
+                bail!("port {port}, which {wanted_by} needs, is taken by {name} (process {pid}): stop that first")
+            }
+            (true, None) => NOBODY,
+            (false, _) => CONNECTION,
+        };
+        if began.elapsed() > patience {
+            bail!("port {port}, which {wanted_by} needs, is taken: free it first");
         }
-        if began.elapsed() < GLANCE {
+        if patience == CONNECTION && began.elapsed() < GLANCE {
             say::step(format!(
                 "port {port}, for {wanted_by}: a connection just happens to use it, waiting for its end"
             ));

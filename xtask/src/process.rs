@@ -58,16 +58,8 @@ impl Process {
     }
 
     /// Waits for its end; false if it still lives after `grace`.
-    #[expect(clippy::disallowed_methods, reason = "not a child of ours, so no signal tells of its end")]
     pub fn wait_gone(&self, grace: Duration) -> bool {
-        let end = Instant::now() + grace;
-        while self.is_alive() {
-            if Instant::now() >= end {
-                return false;
-            }
-            sleep(Duration::from_millis(20));
-        }
-        true
+        wait_until(grace, || !self.is_alive())
     }
 
     /// Asks it to end, waits, then ends it; true if it went by itself.
@@ -97,6 +89,19 @@ impl Process {
     }
 }
 
+/// Waits for something that other processes do, and says whether they did it in time.
+#[expect(clippy::disallowed_methods, reason = "they are no children of ours, so no signal tells")]
+pub fn wait_until(patience: Duration, happened: impl Fn() -> bool) -> bool {
+    let end = Instant::now() + patience;
+    while !happened() {
+        if Instant::now() >= end {
+            return false;
+        }
+        sleep(Duration::from_millis(20));
+    }
+    true
+}
+
 /// The name of a process's program, where the system tells (Linux).
 pub fn name(pid: i32) -> Option<String> {
     Some(fs::read_to_string(format!("/proc/{pid}/comm")).ok()?.trim().to_owned())
@@ -108,7 +113,8 @@ fn look(pid: i32) -> Option<Seen> {
             // The name, in brackets, may hold anything: read on from its end.
             let fields: Vec<&str> = stat.rsplit_once(')')?.1.split_whitespace().collect();
             Some(Seen {
-                zombie: matches!(*fields.first()?, "Z" | "X"),
+                // One whose other threads still live is still at it: its ports are not free yet.
+                zombie: matches!(*fields.first()?, "Z" | "X") && matches!(*fields.get(17)?, "0" | "1"),
                 parent: fields.get(1)?.parse().ok()?,
                 started: (*fields.get(19)?).to_owned(),
             })

@@ -199,7 +199,11 @@ impl RabbitMq {
     /// Ends the node's own epmd, which outlives it.
     fn end_epmd(&self) {
         // None is there after a failed start; it stays if another node uses it: neither is an error.
-        let _ = self.command(Path::new("epmd")).arg("-kill").stdout(Stdio::null()).stderr(Stdio::null()).status();
+        let mut kill = self.command(Path::new("epmd"));
+        let killed = kill.arg("-kill").stdout(Stdio::null()).stderr(Stdio::null()).status();
+        if killed.is_ok_and(|status| status.success()) {
+            process::wait_until(Duration::from_secs(2), || !ports::is_listening(self.port + 2));
+        }
     }
 }
 
