@@ -2,7 +2,12 @@
 
 use e2e::{
     Process, assert_clean,
-    obedient::{Deed, many},
+    obedient::{Deed, WORK, many},
+};
+use futures_util::StreamExt as _;
+use lapin::{
+    options::{BasicConsumeOptions, BasicQosOptions},
+    types::{AMQPValue, FieldTable},
 };
 
 use crate::stage::Stage;
@@ -17,6 +22,36 @@ async fn a_consumer_begins_narrow_and_then_takes_what_has_arrived_in_one_batch()
     let together: Vec<usize> = events.iter().map(|event| stage.obedient.heard(event.id)[0].together).collect();
     assert_eq!(together[0], 1, "the first is handled alone");
     assert!(together.iter().any(|together| *together > 50), "they were not gathered: {together:?}");
+    worker.stop().await;
+    assert_clean(&stage.database, &stage.vhost).await;
+}
+
+#[tokio::test]
+async fn what_came_back_is_handled_parcel_by_parcel() {
+    let stage = Stage::set().await;
+    let worker = stage.work();
+    let first = many(1, Deed::Succeed);
+    stage.send(&first).await;
+    // Now it has widened. Somebody who goes first takes the next parcels, and dies.
+    stage.until_obeyed(&first).await;
+    let connection = stage.vhost.connect().await;
+    let channel = connection.create_channel().await.unwrap();
+    let mut ahead = FieldTable::default();
+    ahead.insert("x-priority".into(), AMQPValue::LongInt(10));
+    channel.basic_qos(100, BasicQosOptions::default()).await.unwrap();
+    let options = BasicConsumeOptions::default();
+    let mut deliveries = channel.basic_consume(WORK.name.into(), "".into(), options, ahead).await.unwrap();
+    let events = many(60, Deed::Succeed);
+    for parcel in events.chunks(3) {
+        stage.send(parcel).await;
+    }
+    for _ in events.chunks(3) {
+        deliveries.next().await.unwrap().unwrap();
+    }
+    connection.close(200, "crash".into()).await.unwrap();
+
+    stage.until_obeyed(&[first, events.clone()].concat()).await;
+    assert!(events.iter().all(|event| stage.obedient.heard(event.id)[0].together == 3));
     worker.stop().await;
     assert_clean(&stage.database, &stage.vhost).await;
 }
