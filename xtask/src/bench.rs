@@ -31,7 +31,7 @@ pub fn run(arguments: &Arguments) -> Result<ExitCode> {
 }
 
 fn measure(backing: &Backing, arguments: &[String]) -> Result<ExitCode> {
-    backing.start_while_building(&["--release", "--workspace", "--bins", "--exclude", "xtask"])?;
+    backing.start_while_building(&["--release", "--workspace", "--bins", "--exclude", "xtask", "--exclude", "e2e"])?;
     let binaries = project::target()?.join("release");
     let management = backing.management_url.as_ref();
     say::step("measuring");
