@@ -1,11 +1,11 @@
 //! The consumer: whatever has arrived is handled as one batch, in one transaction, and acknowledged once it has
 //! committed.
 //!
-//! - [`handler`]: what a worker writes: set-wise decisions, and verdicts from a closed vocabulary.
-//! - [`intake`](self): deliveries into batches; what came back before is handled alone.
-//! - [`judge`](self): a batch to verdicts, through outages, conflicts, faults and panics.
-//! - [`settle`](self): verdicts to acknowledgements, delayed retries and dead letters.
-//! - [`session`](self): one channel's life: begin narrow, widen, pace, stop.
+//! - `handler`: what a worker writes: set-wise decisions, and verdicts from a closed vocabulary.
+//! - `intake`: deliveries into batches; what came back before is handled alone.
+//! - `judge`: a batch to verdicts, through outages, conflicts, faults and panics.
+//! - `settle`: verdicts to acknowledgements, delayed retries and dead letters.
+//! - `session`: one channel's life: begin narrow, widen, pace, stop.
 
 mod handler;
 mod intake;
