@@ -3,14 +3,17 @@
 //! The file is named by `CONVEYOR_CONFIG`; a variable is `CONVEYOR__SECTION__KEY`. An unknown key or a bad value
 //! is an error that names it: a misspelt setting must not pass for a default.
 
-use std::{collections::HashMap, time::Duration};
+use std::{collections::HashMap, ffi::OsString, time::Duration};
 
 use secrecy::{ExposeSecret, SecretString};
 use serde::{Deserialize, de::DeserializeOwned};
 
 /// Reads the whole configuration: the sections every service has, and the service's own, which is named.
 pub fn load<Own: DeserializeOwned + Default>(section: Option<&str>) -> Result<Settings<Own>, ConfigError> {
-    load_from(section, std::env::var("CONVEYOR_CONFIG").ok().as_deref(), std::env::vars().collect())
+    // Variables that are not text cannot be ours, and `std::env::vars` panics on them.
+    let text = |(name, value): (OsString, OsString)| Some((name.into_string().ok()?, value.into_string().ok()?));
+    let variables = std::env::vars_os().filter_map(text).collect();
+    load_from(section, std::env::var("CONVEYOR_CONFIG").ok().as_deref(), variables)
 }
 
 fn load_from<Own: DeserializeOwned + Default>(

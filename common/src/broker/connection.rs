@@ -4,7 +4,13 @@
 //! look alive. The rule here is simpler: any error, timeout or end of a stream → drop the connection, back off,
 //! connect, declare, go on.
 
-use std::{sync::Arc, time::Duration};
+use std::{
+    sync::{
+        Arc,
+        atomic::{AtomicU64, Ordering},
+    },
+    time::Duration,
+};
 
 use futures_util::StreamExt as _;
 use lapin::{Channel, Connection, ConnectionProperties, uri::AMQPUri};
@@ -51,6 +57,8 @@ struct Inner {
     name: String,
     topology: Arc<Topology>,
     current: Mutex<Current>,
+    /// The generation of the present connection: what an earlier one still has to say counts no more.
+    newest: Arc<AtomicU64>,
     state: watch::Sender<LinkState>,
 }
 
@@ -86,7 +94,9 @@ impl Link {
         uri.query.heartbeat.get_or_insert(HEARTBEAT_SECONDS);
         uri.query.connection_timeout.get_or_insert(5_000);
         let (state, _) = watch::channel(LinkState::Down("not connected yet".to_owned()));
-        Ok(Self { inner: Arc::new(Inner { uri, name, topology, current: Mutex::default(), state }) })
+        Ok(Self {
+            inner: Arc::new(Inner { uri, name, topology, current: Mutex::default(), newest: Arc::default(), state }),
+        })
     }
 
     /// A fresh channel, on the present connection or on a new one.
@@ -98,11 +108,16 @@ impl Link {
             return Ok(Lane { channel, generation: current.generation });
         }
         current.connection = None;
-        match tokio::time::timeout(ANSWER, self.connect()).await.map_err(BrokerError::timeout).flatten() {
+        match tokio::time::timeout(ANSWER, self.connect(current.generation + 1))
+            .await
+            .map_err(BrokerError::timeout)
+            .flatten()
+        {
             Ok((connection, channel)) => {
                 current.connection = Some(connection);
                 current.generation += 1;
                 current.is_away = false;
+                self.inner.newest.store(current.generation, Ordering::Release);
                 self.inner.state.send_replace(LinkState::Up);
                 tracing::info!(broker.link = self.inner.name, "connected to the broker");
                 Ok(Lane { channel, generation: current.generation })
@@ -129,19 +144,21 @@ impl Link {
         }
     }
 
-    async fn connect(&self) -> Result<(Connection, Channel), BrokerError> {
+    async fn connect(&self, generation: u64) -> Result<(Connection, Channel), BrokerError> {
         let inner = &self.inner;
         let properties = ConnectionProperties::default().with_connection_name(inner.name.clone().into());
         let connection = Connection::connect_uri(inner.uri.clone(), properties).await?;
         let mut events = connection.events_listener();
         let state = inner.state.clone();
+        let newest = Arc::clone(&inner.newest);
         let name = inner.name.clone();
         // The listener ends with the connection, and this task with it.
         tokio::spawn(async move {
             while let Some(event) = events.next().await {
                 match event {
-                    // Closed by us.
-                    lapin::Event::Error(_) if *state.borrow() == LinkState::Closed => {}
+                    // Closed by us, or followed by another connection already.
+                    lapin::Event::Error(_)
+                        if *state.borrow() == LinkState::Closed || newest.load(Ordering::Acquire) != generation => {}
                     lapin::Event::Error(error) => {
                         tracing::warn!(broker.link = name, %error, "the connection to the broker was lost");
                         state.send_replace(LinkState::Down(describe(&error)));

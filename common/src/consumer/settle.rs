@@ -179,6 +179,9 @@ pub(super) async fn hand_over(shared: &Shared, lane: &Lane, mut parcels: Vec<Par
         if !lane.channel.status().connected() {
             return Err("the connection was lost".to_owned());
         }
+        if shared.stop.is_cancelled() {
+            return Err("what failed could not be handed on before the stop".to_owned());
+        }
         tracing::warn!(parcels = parcels.len(), "could not hand on what failed; trying again");
         backoff.wait().await;
     }
