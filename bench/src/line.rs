@@ -57,6 +57,9 @@ impl std::str::FromStr for Setting {
             Some((service, name)) => (Some(service), name),
             None => (None, name),
         };
+        if !name.starts_with("CONVEYOR__") {
+            return Err(format!("{name} does not begin with CONVEYOR__: no service would read it"));
+        }
         if let Some(service) = service.filter(|service| KINDS.iter().all(|kind| kind.name != *service)) {
             return Err(format!("there is no service {service}"));
         }

@@ -68,6 +68,9 @@ pub struct Common {
     /// Which parts this process runs.
     #[serde(default)]
     pub parts: Parts,
+    /// Threads that do the work. One carries thousands of orders a second; more suit a machine with cores to spare.
+    #[serde(default = "default::threads")]
+    pub threads: usize,
     /// How long a shutdown may take.
     #[serde(default = "default::grace_ms")]
     pub grace_ms: u64,
@@ -113,7 +116,8 @@ pub struct Consumer {
     pub max_bytes: usize,
     /// How many parcels the broker may send ahead, once the first has shown itself harmless.
     pub prefetch: u16,
-    /// A batch of this many events or more is a large one: the next starts `pace_ms` after it began.
+    /// After a batch of this many events or more the next starts `pace_ms` after it began, and after a smaller one in
+    /// proportion sooner.
     pub pace_from_events: usize,
     pub pace_ms: u64,
     /// The delay before each further attempt. When they are used up, the event is dead-lettered. All processes
@@ -211,9 +215,10 @@ impl Default for Log {
 }
 
 impl Consumer {
+    /// How long after the beginning of a batch of so many events the next may begin.
     #[must_use]
-    pub fn pace(&self) -> Duration {
-        Duration::from_millis(self.pace_ms)
+    pub fn pace(&self, events: usize) -> Duration {
+        pace(events, self.pace_from_events, self.pace_ms)
     }
 
     pub fn check(&self) -> Result<(), ConfigError> {
@@ -259,9 +264,21 @@ mod default {
         6
     }
 
+    pub(super) fn threads() -> usize {
+        1
+    }
+
     pub(super) fn grace_ms() -> u64 {
         20_000
     }
+}
+
+/// The more there is to do, the more is gathered before the next of it is done: `most_ms` after so much as `large`, and
+/// in proportion less after less. What comes alone waits for nothing.
+#[must_use]
+pub fn pace(done: usize, large: usize, most_ms: u64) -> Duration {
+    let share = done.min(large) as f64 / large.max(1) as f64;
+    Duration::from_millis(most_ms).mul_f64(share)
 }
 
 /// A list is an array in a file and comma-separated text in the environment.

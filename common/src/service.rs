@@ -8,6 +8,7 @@ use std::{process::ExitCode, sync::Arc, time::Duration};
 use axum::Router;
 use serde::de::DeserializeOwned;
 use tokio::{
+    runtime::{Builder, Runtime},
     signal::unix::{SignalKind, signal},
     sync::Mutex,
     task::JoinSet,
@@ -69,7 +70,7 @@ where
         return refuse(&about, &error);
     }
     let grace = Duration::from_millis(settings.common.grace_ms);
-    let runtime = match tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build() {
+    let runtime = match runtime(settings.common.threads) {
         Ok(runtime) => runtime,
         Err(error) => {
             eprintln!("{}: the runtime could not be started: {error}", about.name);
@@ -97,9 +98,19 @@ where
             }
         }
     });
-    telemetry::trace::flush();
+    // What is flushed is sent by the runtime, which may have this thread only.
+    let _ = runtime.block_on(tokio::task::spawn_blocking(telemetry::trace::flush));
     runtime.shutdown_background();
     code
+}
+
+/// On few cores a second thread costs more in being woken than it carries.
+fn runtime(threads: usize) -> std::io::Result<Runtime> {
+    let mut builder = match threads {
+        ..=1 => Builder::new_current_thread(),
+        _ => Builder::new_multi_thread(),
+    };
+    builder.worker_threads(threads.max(1)).enable_all().build()
 }
 
 fn help(about: &About) -> String {

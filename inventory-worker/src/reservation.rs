@@ -1,9 +1,9 @@
 //! What a reservation may become, and how stock is shared out. Pure: no I/O, no clock.
 //!
 //! ```text
-//! requested ── enough ──► locked ── confirm ──► confirmed
+//! order.created ── enough ──► locked ── confirm ──► confirmed
 //!     │  └── not enough ──► rejected └─ release ──► released
-//!     └── release comes first ──► released, at which the late lock stops
+//!     └── a release came first ──► released, at which the late lock stops
 //! ```
 
 use std::{collections::BTreeMap, fmt, str::FromStr};
@@ -15,8 +15,6 @@ use common::{
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum State {
-    /// Known of, and nothing decided.
-    Requested,
     /// Its stock is reserved.
     Locked,
     /// There was not enough.
@@ -28,8 +26,7 @@ pub enum State {
 }
 
 impl State {
-    const NAMES: [(Self, &'static str); 5] = [
-        (Self::Requested, "requested"),
+    const NAMES: [(Self, &'static str); 4] = [
         (Self::Locked, "locked"),
         (Self::Rejected, "rejected"),
         (Self::Confirmed, "confirmed"),

@@ -6,18 +6,22 @@ CREATE TABLE products (
     reserved   bigint NOT NULL DEFAULT 0 CHECK (reserved BETWEEN 0 AND on_hand)
 ) WITH (fillfactor = 50, autovacuum_vacuum_scale_factor = 0, autovacuum_vacuum_threshold = 1000);
 
--- A hold on stock: one per holder. It goes requested -> locked -> confirmed, or requested -> rejected, or locked ->
--- released. A release that comes first leaves a released row behind, at which a late lock stops.
+-- A hold on stock: one per holder. It begins locked or rejected; what is locked becomes confirmed or released. A release
+-- that comes first leaves a released row behind, at which a late lock stops.
 CREATE TABLE reservations (
     -- Who may decide about it: order:<id>.
     holder     text PRIMARY KEY,
-    state      text NOT NULL CHECK (state IN ('requested', 'locked', 'rejected', 'confirmed', 'released')),
+    state      text NOT NULL CHECK (state IN ('locked', 'rejected', 'confirmed', 'released')),
     -- [{"productId", "quantity"}], lines of one product added up.
-    lines      jsonb NOT NULL DEFAULT '[]' CHECK (jsonb_typeof(lines) = 'array'),
+    lines      json NOT NULL DEFAULT '[]',
     -- Why it was rejected: [{"productId", "asked", "available"}].
-    shortages  jsonb,
-    updated_at timestamptz NOT NULL DEFAULT now()
-) WITH (fillfactor = 60);
+    shortages  json,
+    updated_at timestamptz NOT NULL DEFAULT now(),
+    CHECK ((state = 'rejected') = (shortages IS NOT NULL))
+) WITH (
+    -- Room on the page for a whole batch of its rows to change at once, so that they need no new index entries.
+    fillfactor = 45
+);
 
 CREATE TABLE outbox (
     id           uuid PRIMARY KEY,

@@ -1,13 +1,17 @@
 //! Group commit: concurrent requests share one transaction. While one group is being written, the next gathers.
 
 use common::{
+    config,
     db::DbError,
     events::{Line, OrderCreated},
     ids::{OrderId, UserId},
     money::Money,
     outbox::Units,
 };
-use tokio::sync::{mpsc, oneshot};
+use tokio::{
+    sync::{mpsc, oneshot},
+    time::Instant,
+};
 
 use crate::{Orders, store};
 
@@ -44,7 +48,7 @@ impl Intake {
     /// The intake, and the task that writes until every handle on it is gone.
     pub(crate) fn new(units: Units, settings: &Orders) -> (Self, impl Future<Output = ()> + Send + use<>) {
         let (orders, queue) = mpsc::channel(settings.waiting);
-        (Self { orders }, write(units, queue, settings.group_commit))
+        (Self { orders }, write(units, queue, settings.clone()))
     }
 
     /// Returns once the order is committed.
@@ -55,9 +59,11 @@ impl Intake {
     }
 }
 
-async fn write(units: Units, mut queue: mpsc::Receiver<(NewOrder, Answer)>, most: usize) {
+async fn write(units: Units, mut queue: mpsc::Receiver<(NewOrder, Answer)>, settings: Orders) {
+    let most = settings.group_commit;
     let mut group = Vec::with_capacity(most);
     while queue.recv_many(&mut group, most).await > 0 {
+        let began = Instant::now();
         // Whoever waited too long was told to try again: their order must not appear after all.
         group.retain(|(_, answer): &(NewOrder, Answer)| !answer.is_closed());
         let (orders, answers): (Vec<NewOrder>, Vec<Answer>) = group.drain(..).unzip();
@@ -65,6 +71,11 @@ async fn write(units: Units, mut queue: mpsc::Receiver<(NewOrder, Answer)>, most
         for (answer, result) in answers.into_iter().zip(results) {
             // The client may have gone away meanwhile; its order stands all the same.
             let _ = answer.send(result);
+        }
+        if orders.len() < most {
+            // Let the next group grow. After a full one there is no need to.
+            let pace = config::pace(orders.len(), settings.pace_from_orders, settings.pace_ms);
+            tokio::time::sleep_until(began + pace).await;
         }
     }
 }

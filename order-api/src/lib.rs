@@ -39,6 +39,10 @@ pub struct Orders {
     pub currency: Currency,
     /// The most orders written in one commit.
     pub group_commit: usize,
+    /// After a group of this many orders or more the next is written no sooner than `pace_ms` after it began, and after
+    /// a smaller one in proportion sooner.
+    pub pace_from_orders: usize,
+    pub pace_ms: u64,
     /// Orders that may wait for their commit; one more is told to come back later.
     pub waiting: usize,
     /// How often prices are read afresh.
@@ -47,7 +51,14 @@ pub struct Orders {
 
 impl Default for Orders {
     fn default() -> Self {
-        Self { currency: Currency::default(), group_commit: 256, waiting: 2_048, catalogue_ms: 500 }
+        Self {
+            currency: Currency::default(),
+            group_commit: 256,
+            pace_from_orders: 16,
+            pace_ms: 5,
+            waiting: 2_048,
+            catalogue_ms: 500,
+        }
     }
 }
 

@@ -226,9 +226,9 @@ impl<P: Process> Consumer<P> {
             unacked = 0;
             metrics::histogram!("conveyor_batch_events", "queue" => self.queue).record(events as f64);
             metrics::histogram!("conveyor_batch_seconds", "queue" => self.queue).record(began.elapsed());
-            if cancelled.is_none() && (settings.pace_from_events..settings.max_events).contains(&events) {
-                // Much to do, but not a full batch: let the next one grow. A full one must not wait.
-                let paced = tokio::time::sleep_until(began + settings.pace());
+            if cancelled.is_none() && events < settings.max_events {
+                // Let the next batch grow. After a full one there is no need to.
+                let paced = tokio::time::sleep_until(began + settings.pace(events));
                 self.shared.stop.run_until_cancelled(paced).await;
             }
         }

@@ -100,6 +100,7 @@ pub(crate) fn settings(database_url: String, broker_url: String) -> Common {
         outbox: config::Outbox { sweep_ms: 100, ..Default::default() },
         log: config::Log::default(),
         parts: config::Parts::default(),
+        threads: 1,
         grace_ms: 20_000,
     }
 }

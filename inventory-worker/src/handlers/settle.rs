@@ -1,6 +1,6 @@
 //! `inventory.settle`: an order has its answer, and its stock leaves or comes back.
 
-use std::collections::{BTreeMap, BTreeSet, HashMap};
+use std::collections::BTreeMap;
 
 use common::{
     consumer::{Failure, Handler, Verdict},
@@ -12,7 +12,7 @@ use common::{
 
 use crate::{
     reservation::State,
-    store::{self, Move, Reservation, holder},
+    store::{self, Move, holder},
 };
 
 pub(crate) struct Settle;
@@ -28,11 +28,16 @@ enum Settlement {
 impl Handler for Settle {
     async fn handle(&self, tx: &mut Tx, events: &[Event], _: &mut Outbox) -> Result<Vec<Verdict>, Failure> {
         let settlements: Vec<Result<(OrderId, Settlement), String>> = events.iter().map(settlement).collect();
-        let holders: BTreeSet<String> = settlements.iter().flatten().map(|(id, _)| holder(*id)).collect();
-        let mut reservations = store::fence(tx, &holders.into_iter().collect::<Vec<_>>()).await?;
+        let mut wanted: BTreeMap<String, Settlement> = BTreeMap::new();
+        for (id, settlement) in settlements.iter().flatten() {
+            wanted.entry(holder(*id)).or_insert(*settlement);
+        }
+        let mut reservations = store::lock(tx, &wanted.keys().collect::<Vec<_>>()).await?;
+        wanted.retain(|holder, settlement| *settlement == Settlement::Release && !reservations.contains_key(holder));
+        reservations.extend(store::lock_or_release(tx, &wanted.into_keys().collect::<Vec<_>>()).await?);
 
         let mut verdicts = Vec::with_capacity(events.len());
-        let mut changed: HashMap<String, Reservation> = HashMap::new();
+        let mut changed: BTreeMap<String, State> = BTreeMap::new();
         let mut moves: BTreeMap<ProductId, Move> = BTreeMap::new();
         for settlement in settlements {
             let (order_id, settlement) = match settlement {
@@ -44,7 +49,7 @@ impl Handler for Settle {
             };
             let holder = holder(order_id);
             let Some(reservation) = reservations.get_mut(&holder) else {
-                verdicts.push(Verdict::Retry("its reservation was deleted meanwhile".to_owned()));
+                verdicts.push(Verdict::Retry("the order is paid, but its stock was never locked".to_owned()));
                 continue;
             };
             verdicts.push(match decide(reservation.state, settlement) {
@@ -61,12 +66,12 @@ impl Handler for Settle {
                         }
                     }
                     reservation.state = state;
-                    changed.insert(holder, reservation.clone());
+                    changed.insert(holder, state);
                     Verdict::Done
                 }
             });
         }
-        store::record(tx, &changed).await?;
+        store::settle(tx, &changed).await?;
         store::move_stock(tx, &moves).await?;
         Ok(verdicts)
     }
@@ -86,8 +91,7 @@ fn decide(state: State, settlement: Settlement) -> Result<Option<State>, String>
         (Settlement::Confirm, State::Locked) => Ok(Some(State::Confirmed)),
         (Settlement::Confirm, State::Confirmed) | (Settlement::Release, State::Released | State::Rejected) => Ok(None),
         (Settlement::Confirm, state) => Err(format!("the order is paid, but its stock is {state}")),
-        // A release that comes before its lock leaves the row behind, and the late lock stops at it.
-        (Settlement::Release, State::Locked | State::Requested) => Ok(Some(State::Released)),
+        (Settlement::Release, State::Locked) => Ok(Some(State::Released)),
         (Settlement::Release, State::Confirmed) => Err("the order is off, but its stock has left".to_owned()),
     }
 }
@@ -98,7 +102,7 @@ mod tests {
 
     #[test]
     fn a_settlement_heard_twice_changes_nothing_the_second_time() {
-        for state in [State::Requested, State::Locked, State::Rejected, State::Confirmed, State::Released] {
+        for state in [State::Locked, State::Rejected, State::Confirmed, State::Released] {
             for settlement in [Settlement::Confirm, Settlement::Release] {
                 if let Ok(Some(after)) = decide(state, settlement) {
                     assert_eq!(decide(after, settlement), Ok(None), "{state} {settlement:?}");
@@ -109,7 +113,7 @@ mod tests {
 
     #[test]
     fn stock_that_was_given_back_is_never_sold() {
-        for state in [State::Requested, State::Rejected, State::Released] {
+        for state in [State::Rejected, State::Released] {
             assert!(decide(state, Settlement::Confirm).is_err());
         }
         assert!(decide(State::Confirmed, Settlement::Release).is_err());
