@@ -1,15 +1,11 @@
 //! PostgreSQL: the pool, one unit of work, and what its errors mean.
 
-use std::{
-    future::Future,
-    pin::Pin,
-    sync::{Arc, Mutex, PoisonError},
-    task::Poll,
-    time::Duration,
-};
+use std::{sync::Arc, time::Duration};
 
-use deadpool_postgres::{Manager, ManagerConfig, Object, Pool, PoolError, RecyclingMethod, Runtime, Timeouts};
-use futures_util::future::join_all;
+use deadpool_postgres::{
+    Manager, ManagerConfig, Object, Pool, PoolError, QueueMode, RecyclingMethod, Runtime, Timeouts,
+};
+use futures_util::future::{OptionFuture, join, join3};
 use tokio_postgres::{NoTls, Row, Statement, error::SqlState, types::ToSql};
 
 use crate::config::{self, ConfigError};
@@ -20,7 +16,7 @@ const SESSION: &str = "-c plan_cache_mode=force_generic_plan -c enable_seqscan=o
     -c enable_mergejoin=off -c enable_memoize=off -c jit=off -c statement_timeout=15s -c lock_timeout=5s \
     -c idle_in_transaction_session_timeout=15s -c timezone=UTC";
 
-/// A parameter that a statement owns, so that it can be on its way while the next is being prepared.
+/// A parameter that a statement owns, so that it can wait for the commit.
 pub type Param = Box<dyn ToSql + Sync + Send>;
 
 /// Boxes a statement's parameters.
@@ -67,18 +63,17 @@ impl Db {
         let pool = Pool::builder(manager)
             .max_size(settings.pool_size)
             .runtime(Runtime::Tokio1)
+            // The connection used last is the one whose caches are warm.
+            .queue_mode(QueueMode::Lifo)
             .timeouts(Timeouts { wait: five, create: five, recycle: five })
             .build()
             .map_err(|error| ConfigError(format!("database: {error}")))?;
         Ok(Self { pool, address })
     }
 
-    /// Begins a unit of work. `BEGIN` travels together with the first statement.
+    /// Begins a unit of work. `BEGIN` travels together with the first read.
     pub async fn begin(&self) -> Result<Tx, DbError> {
-        let client = self.pool.get().await?;
-        let mut tx = Tx { client: Some(Arc::new(client)), sent: Mutex::default() };
-        tx.send_simple("BEGIN");
-        Ok(tx)
+        Ok(Tx { client: Some(self.pool.get().await?), is_open: false, writes: Vec::new() })
     }
 
     /// One statement by itself.
@@ -113,84 +108,130 @@ impl Db {
     }
 }
 
-type Sent = Pin<Box<dyn Future<Output = Result<u64, tokio_postgres::Error>> + Send>>;
-
-/// A transaction. Reads are awaited; writes are sent at once and answered at [`commit`](Tx::commit), so that a whole
-/// batch costs two round trips: BEGIN with the reads, the writes with COMMIT.
+/// A transaction. Reads are awaited; writes gather, and travel with the commit as one statement: PostgreSQL is asked
+/// twice at most, once for the reads and once for everything else. A transaction that only writes is that one statement,
+/// and needs no BEGIN.
 ///
-/// A `Tx` that is dropped before its commit takes its connection with it: PostgreSQL rolls back, and the pool never
-/// sees a connection that is in the middle of something.
+/// A `Tx` that is dropped in the middle takes its connection with it: PostgreSQL rolls back, and the pool never sees a
+/// connection that is in the middle of something.
 pub struct Tx {
-    client: Option<Arc<Object>>,
-    /// In a mutex only so that a `Tx` can be shared between threads; it is never locked.
-    sent: Mutex<Vec<Sent>>,
+    client: Option<Object>,
+    /// Something was sent that is not answered, or that is not committed.
+    is_open: bool,
+    writes: Vec<Write>,
+}
+
+struct Write {
+    sql: &'static str,
+    params: Vec<Param>,
 }
 
 impl Tx {
-    fn client(&self) -> Result<&Arc<Object>, DbError> {
-        self.client.as_ref().ok_or_else(|| DbError::Outage("the transaction is over".to_owned()))
-    }
-
-    /// Reads, or writes something whose answer is needed.
-    pub async fn query(&self, sql: &str, params: &[&(dyn ToSql + Sync)]) -> Result<Vec<Row>, DbError> {
-        let client = self.client()?;
+    /// Reads, or writes something whose answer is needed. It sees the writes before it.
+    pub async fn query(&mut self, sql: &str, params: &[&(dyn ToSql + Sync)]) -> Result<Vec<Row>, DbError> {
+        let client = self.client.as_ref().ok_or_else(over)?;
+        let writes = Together::prepare(client, std::mem::take(&mut self.writes)).await?;
         let statement = client.prepare_cached(sql).await?;
-        Ok(client.query(&statement, params).await?)
+        let begin = (!std::mem::replace(&mut self.is_open, true)).then(|| client.batch_execute("BEGIN"));
+        // Polled in this order, they are sent in this order, and travel together.
+        let (begun, written, rows) =
+            join3(OptionFuture::from(begin), writes.execute(client), client.query(&statement, params)).await;
+        begun.transpose()?;
+        written?;
+        Ok(rows?)
     }
 
-    /// Sends a write without waiting for its answer. It runs before whatever is asked after it.
-    pub async fn write(&mut self, sql: &str, params: Vec<Param>) -> Result<(), DbError> {
-        let client = Arc::clone(self.client()?);
-        let statement: Statement = client.prepare_cached(sql).await?;
-        self.send(Box::pin(async move {
-            let params: Vec<&(dyn ToSql + Sync)> = params.iter().map(|p| p.as_ref() as _).collect();
-            client.execute(&statement, &params).await
-        }));
-        Ok(())
+    /// Writes, at the latest with the commit, in no particular order among the writes of a transaction: they must not
+    /// touch the same rows.
+    pub fn write(&mut self, sql: &'static str, params: Vec<Param>) {
+        self.writes.push(Write { sql, params });
     }
 
-    /// Commits, and only then says that the writes succeeded.
+    /// Writes and commits, and only then says that it succeeded.
     pub async fn commit(mut self) -> Result<(), DbError> {
-        // PostgreSQL answers COMMIT with ROLLBACK, and calls that no error, when a statement failed before and whoever
-        // sent it did not look. A statement of ours in front of it fails then, and says so.
-        self.send_simple("SELECT; COMMIT");
-        // Every answer is awaited, even after a failure: the connection is reused only when all of them are in.
-        let answers = join_all(std::mem::take(self.sent())).await;
-        for answer in answers {
-            answer?;
-        }
-        self.client = None;
-        Ok(())
-    }
-
-    fn send_simple(&mut self, command: &'static str) {
-        if let Some(client) = self.client.clone() {
-            self.send(Box::pin(async move { client.batch_execute(command).await.map(|()| 0) }));
-        }
-    }
-
-    /// Polls a request once, which is when tokio-postgres puts it on the wire, and keeps it to be answered later.
-    fn send(&mut self, mut request: Sent) {
-        let mut context = std::task::Context::from_waker(std::task::Waker::noop());
-        let request = match request.as_mut().poll(&mut context) {
-            Poll::Ready(answer) => Box::pin(std::future::ready(answer)),
-            Poll::Pending => request,
+        let client = self.client.as_ref().ok_or_else(over)?;
+        let writes = Together::prepare(client, std::mem::take(&mut self.writes)).await?;
+        let (written, committed) = match (self.is_open, writes.are_none()) {
+            (false, true) => (Ok(()), Ok(())),
+            (false, false) => {
+                self.is_open = true;
+                (writes.execute(client).await, Ok(()))
+            }
+            // PostgreSQL answers COMMIT with ROLLBACK, and calls that no error, when a statement failed before and
+            // whoever sent it did not look. A statement of ours in front of it fails then, and says so.
+            (true, true) => (Ok(()), client.batch_execute("SELECT; COMMIT").await),
+            (true, false) => join(writes.execute(client), client.batch_execute("COMMIT")).await,
         };
-        self.sent().push(request);
-    }
-
-    fn sent(&mut self) -> &mut Vec<Sent> {
-        self.sent.get_mut().unwrap_or_else(PoisonError::into_inner)
+        // Once COMMIT is answered, whatever it did, the connection may be used again.
+        self.is_open = committed.is_err();
+        written?;
+        committed?;
+        Ok(())
     }
 }
 
 impl Drop for Tx {
     fn drop(&mut self) {
-        self.sent().clear();
-        if let Some(object) = self.client.take().and_then(Arc::into_inner) {
-            drop(Object::take(object));
+        if let Some(client) = self.client.take().filter(|_| self.is_open) {
+            drop(Object::take(client));
         }
     }
+}
+
+fn over() -> DbError {
+    DbError::Outage("the transaction is over".to_owned())
+}
+
+/// Writes made one statement: a `SELECT` of nothing, `WITH` all of them.
+struct Together(Option<(Statement, Vec<Param>)>);
+
+impl Together {
+    async fn prepare(client: &Object, writes: Vec<Write>) -> Result<Self, DbError> {
+        let statement = match writes.as_slice() {
+            [] => return Ok(Self(None)),
+            [one] => client.prepare_cached(one.sql).await?,
+            several => client.prepare_cached(&one_statement(several)).await?,
+        };
+        Ok(Self(Some((statement, writes.into_iter().flat_map(|write| write.params).collect()))))
+    }
+
+    fn are_none(&self) -> bool {
+        self.0.is_none()
+    }
+
+    async fn execute(&self, client: &Object) -> Result<(), tokio_postgres::Error> {
+        let Some((statement, params)) = &self.0 else { return Ok(()) };
+        let params: Vec<&(dyn ToSql + Sync)> = params.iter().map(|param| param.as_ref() as _).collect();
+        client.execute(statement, &params).await.map(|_| ())
+    }
+}
+
+fn one_statement(writes: &[Write]) -> String {
+    let mut text = String::new();
+    let mut params = 0;
+    for (i, write) in writes.iter().enumerate() {
+        let sql = renumbered(write.sql, params);
+        params += write.params.len();
+        let begin = if i == 0 { "WITH" } else { "," };
+        // A line break ends a comment.
+        text.push_str(&format!("{begin} write_{i} AS (\n{sql}\n)\n"));
+    }
+    text.push_str("SELECT");
+    text
+}
+
+/// The statement with its `$1` as the parameter after so many others, and so on.
+fn renumbered(sql: &str, others: usize) -> String {
+    let mut parts = sql.split('$');
+    let mut text = parts.next().unwrap_or_default().to_owned();
+    for part in parts {
+        let digits = part.bytes().take_while(u8::is_ascii_digit).count();
+        let (number, rest) = part.split_at(digits);
+        text.push('$');
+        text.push_str(&number.parse::<usize>().map_or_else(|_| number.to_owned(), |n| (n + others).to_string()));
+        text.push_str(rest);
+    }
+    text
 }
 
 impl DbError {
@@ -266,4 +307,25 @@ pub fn describe(error: &dyn std::error::Error) -> String {
         source = cause.source();
     }
     text
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn writes_become_one_statement_whose_parameters_keep_their_order() {
+        let writes = [
+            Write { sql: "-- why\nINSERT INTO a SELECT * FROM unnest($1::int[], $2::int[])", params: params![1, 2] },
+            Write { sql: "UPDATE b SET x = $2 WHERE id = $1", params: params![1, 2] },
+            Write { sql: "DELETE FROM c WHERE id = $1 -- all", params: params![1] },
+        ];
+        assert_eq!(
+            one_statement(&writes),
+            "WITH write_0 AS (\n-- why\nINSERT INTO a SELECT * FROM unnest($1::int[], $2::int[])\n)\n\
+             , write_1 AS (\nUPDATE b SET x = $4 WHERE id = $3\n)\n\
+             , write_2 AS (\nDELETE FROM c WHERE id = $5 -- all\n)\nSELECT"
+        );
+        assert_eq!(renumbered("$1 $10 $ $x", 2), "$3 $12 $ $x");
+    }
 }

@@ -54,7 +54,7 @@ impl Units {
 impl Unit {
     /// Commits the state together with its events, and only then sends those on their way.
     pub async fn commit(mut self) -> Result<(), DbError> {
-        self.outbox.write(&mut self.tx).await?;
+        self.outbox.write(&mut self.tx);
         self.tx.commit().await?;
         self.dispatcher.dispatch(self.outbox.rows);
         Ok(())
@@ -92,9 +92,9 @@ impl Outbox {
     }
 
     /// Writes the rows in the transaction that made them true.
-    async fn write(&self, tx: &mut Tx) -> Result<(), DbError> {
+    fn write(&self, tx: &mut Tx) {
         if self.rows.is_empty() {
-            return Ok(());
+            return;
         }
         let column = |of: fn(&Row) -> &String| self.rows.iter().map(of).cloned().collect::<Vec<_>>();
         tx.write(
@@ -106,8 +106,7 @@ impl Outbox {
                 column(|row| &row.kind),
                 column(|row| &row.body),
             ],
-        )
-        .await
+        );
     }
 }
 

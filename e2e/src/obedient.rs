@@ -143,8 +143,7 @@ impl Handler for Obedient {
                 done.iter().map(|event| event.id).collect::<Vec<_>>(),
                 done.iter().map(|event| event.attempt.cast_signed()).collect::<Vec<_>>(),
             ],
-        )
-        .await?;
+        );
         Ok(verdicts)
     }
 }

@@ -42,7 +42,7 @@ struct Held {
 /// Reserves for each holder what it wants, as if there were enough of everything. Returns the holders for whom that is
 /// new, of which those that must do without are to be [rejected](reject), and the others' reservations as they stand.
 pub(crate) async fn lock_or_insert(
-    tx: &Tx,
+    tx: &mut Tx,
     wanted: &BTreeMap<String, &Quantities>,
 ) -> Result<(HashSet<String>, HashMap<String, Reservation>), DbError> {
     let lines = wanted.values().map(|quantities| lines(quantities)).collect::<Result<Vec<_>, _>>()?;
@@ -54,7 +54,7 @@ pub(crate) async fn lock_or_insert(
 
 /// Leaves a released reservation behind for each holder that has none yet, and locks those that were there before.
 /// `holders` must be sorted.
-pub(crate) async fn lock_or_release(tx: &Tx, holders: &[String]) -> Result<HashMap<String, Reservation>, DbError> {
+pub(crate) async fn lock_or_release(tx: &mut Tx, holders: &[String]) -> Result<HashMap<String, Reservation>, DbError> {
     if holders.is_empty() {
         return Ok(HashMap::new());
     }
@@ -68,14 +68,14 @@ pub(crate) async fn lock_or_release(tx: &Tx, holders: &[String]) -> Result<HashM
 }
 
 /// Inserts what is not there yet, and says for which holders. Rows that are new are ours already.
-async fn insert(tx: &Tx, holders: &[&String], state: State, lines: &[String]) -> Result<HashSet<String>, DbError> {
+async fn insert(tx: &mut Tx, holders: &[&String], state: State, lines: &[String]) -> Result<HashSet<String>, DbError> {
     let states = vec![state.as_str(); holders.len()];
     let new = tx.query(include_str!("store/insert_reservations.sql"), &[&holders, &states, &lines]).await?;
     Ok(new.iter().map(|row| row.try_get(0)).collect::<Result<_, _>>()?)
 }
 
 /// Locks and reads the reservations that there are. `holders` must be sorted.
-pub(crate) async fn lock(tx: &Tx, holders: &[&String]) -> Result<HashMap<String, Reservation>, DbError> {
+pub(crate) async fn lock(tx: &mut Tx, holders: &[&String]) -> Result<HashMap<String, Reservation>, DbError> {
     if holders.is_empty() {
         return Ok(HashMap::new());
     }
@@ -102,7 +102,7 @@ fn lines(quantities: &Quantities) -> Result<String, DbError> {
 }
 
 /// Locks the products and says what is available of each. `products` must be sorted.
-pub(crate) async fn available(tx: &Tx, products: &[String]) -> Result<BTreeMap<ProductId, i64>, DbError> {
+pub(crate) async fn available(tx: &mut Tx, products: &[String]) -> Result<BTreeMap<ProductId, i64>, DbError> {
     let rows = tx
         .query(
             "SELECT product_id, on_hand - reserved FROM products WHERE product_id = ANY ($1) ORDER BY product_id FOR UPDATE",
@@ -118,7 +118,7 @@ pub(crate) async fn available(tx: &Tx, products: &[String]) -> Result<BTreeMap<P
 }
 
 /// Takes back what [`lock_or_insert`] has reserved for those for whom there was not enough.
-pub(crate) async fn reject(tx: &mut Tx, rejected: &[(String, Vec<Shortage>)]) -> Result<(), DbError> {
+pub(crate) fn reject(tx: &mut Tx, rejected: &[(String, Vec<Shortage>)]) -> Result<(), DbError> {
     if rejected.is_empty() {
         return Ok(());
     }
@@ -128,13 +128,14 @@ pub(crate) async fn reject(tx: &mut Tx, rejected: &[(String, Vec<Shortage>)]) ->
         .collect::<Result<_, _>>()
         .map_err(DbError::unexpected)?;
     let holders: Vec<String> = rejected.iter().map(|(holder, _)| holder.clone()).collect();
-    tx.write(include_str!("store/reject_reservations.sql"), params![holders, shortages]).await
+    tx.write(include_str!("store/reject_reservations.sql"), params![holders, shortages]);
+    Ok(())
 }
 
 /// Writes what has become of reservations.
-pub(crate) async fn settle(tx: &mut Tx, changed: &BTreeMap<String, State>) -> Result<(), DbError> {
+pub(crate) fn settle(tx: &mut Tx, changed: &BTreeMap<String, State>) {
     if changed.is_empty() {
-        return Ok(());
+        return;
     }
     tx.write(
         include_str!("store/settle_reservations.sql"),
@@ -142,14 +143,13 @@ pub(crate) async fn settle(tx: &mut Tx, changed: &BTreeMap<String, State>) -> Re
             changed.keys().cloned().collect::<Vec<_>>(),
             changed.values().map(|state| state.as_str()).collect::<Vec<_>>(),
         ],
-    )
-    .await
+    );
 }
 
 /// Moves stock: so much more (or less) on hand and reserved, per product.
-pub(crate) async fn move_stock(tx: &mut Tx, moves: &BTreeMap<ProductId, Move>) -> Result<(), DbError> {
+pub(crate) fn move_stock(tx: &mut Tx, moves: &BTreeMap<ProductId, Move>) {
     if moves.is_empty() {
-        return Ok(());
+        return;
     }
     tx.write(
         include_str!("store/move_stock.sql"),
@@ -158,8 +158,7 @@ pub(crate) async fn move_stock(tx: &mut Tx, moves: &BTreeMap<ProductId, Move>) -
             moves.values().map(|m| m.on_hand).collect::<Vec<_>>(),
             moves.values().map(|m| m.reserved).collect::<Vec<_>>(),
         ],
-    )
-    .await
+    );
 }
 
 /// By how much a product's stock changes.

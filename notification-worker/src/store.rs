@@ -14,7 +14,7 @@ use crate::message::Message;
 ///
 /// Fence first: the insert is a statement of its own, so the read that follows sees what others have committed. Rows
 /// that are new are ours already, and on an ordinary day there are no others.
-pub(crate) async fn note(tx: &Tx, channel: &'static str, messages: &[&Message]) -> Result<HashSet<Uuid>, DbError> {
+pub(crate) async fn note(tx: &mut Tx, channel: &'static str, messages: &[&Message]) -> Result<HashSet<Uuid>, DbError> {
     let messages: BTreeMap<Uuid, &Message> = messages.iter().map(|message| (message.id, *message)).collect();
     let ids: Vec<Uuid> = messages.keys().copied().collect();
     let orders: Vec<Uuid> = messages.values().map(|message| message.order_id.0).collect();
@@ -33,9 +33,8 @@ pub(crate) async fn note(tx: &Tx, channel: &'static str, messages: &[&Message]) 
 }
 
 /// Notes that these were sent.
-pub(crate) async fn record_sent(tx: &mut Tx, channel: &'static str, ids: Vec<Uuid>) -> Result<(), DbError> {
-    if ids.is_empty() {
-        return Ok(());
+pub(crate) fn record_sent(tx: &mut Tx, channel: &'static str, ids: Vec<Uuid>) {
+    if !ids.is_empty() {
+        tx.write(include_str!("store/record_sent.sql"), params![channel, ids]);
     }
-    tx.write(include_str!("store/record_sent.sql"), params![channel, ids]).await
 }

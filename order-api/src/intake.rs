@@ -112,7 +112,7 @@ async fn write_all(units: &Units, orders: &[NewOrder]) -> Vec<Result<(), NotTake
 
 async fn write_group(units: &Units, orders: &[NewOrder]) -> Result<(), DbError> {
     let mut unit = units.begin().await?;
-    store::insert(&mut unit.tx, orders).await?;
+    store::insert(&mut unit.tx, orders)?;
     for order in orders {
         let created = OrderCreated {
             order_id: order.id,

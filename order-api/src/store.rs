@@ -16,7 +16,7 @@ use uuid::Uuid;
 use crate::{intake::NewOrder, order::Order};
 
 /// Writes new orders with the first row of their timelines.
-pub(crate) async fn insert(tx: &mut Tx, orders: &[NewOrder]) -> Result<(), DbError> {
+pub(crate) fn insert(tx: &mut Tx, orders: &[NewOrder]) -> Result<(), DbError> {
     let lines: Vec<String> = orders
         .iter()
         .map(|order| serde_json::to_string(&order.lines))
@@ -31,17 +31,16 @@ pub(crate) async fn insert(tx: &mut Tx, orders: &[NewOrder]) -> Result<(), DbErr
             orders.iter().map(|order| order.amount.0).collect::<Vec<_>>(),
             lines,
         ],
-    )
-    .await?;
+    );
     tx.write(
         "INSERT INTO history (order_id, version, status, cause) SELECT id, 1, 'pending', 'order.created' FROM unnest($1::uuid[]) AS id",
         params![ids],
-    )
-    .await
+    );
+    Ok(())
 }
 
 /// Reads the orders of a batch and locks them, in the order of their ids, so that two batches cannot deadlock.
-pub(crate) async fn lock(tx: &Tx, ids: &[Uuid]) -> Result<HashMap<OrderId, Order>, DbError> {
+pub(crate) async fn lock(tx: &mut Tx, ids: &[Uuid]) -> Result<HashMap<OrderId, Order>, DbError> {
     let rows = tx.query(include_str!("store/lock_orders.sql"), &[&ids]).await?;
     rows.iter().map(|row| order(row).map(|order| (order.id, order))).collect()
 }
@@ -55,9 +54,9 @@ pub(crate) struct Transition {
 }
 
 /// Writes the transitions of a batch: every one into the timelines, the last of each order into its row.
-pub(crate) async fn record(tx: &mut Tx, transitions: &[Transition]) -> Result<(), DbError> {
+pub(crate) fn record(tx: &mut Tx, transitions: &[Transition]) {
     if transitions.is_empty() {
-        return Ok(());
+        return;
     }
     let last: HashMap<OrderId, &Order> = transitions.iter().map(|t| (t.order.id, &t.order)).collect();
     let orders: Vec<&Order> = last.into_values().collect();
@@ -69,8 +68,7 @@ pub(crate) async fn record(tx: &mut Tx, transitions: &[Transition]) -> Result<()
             orders.iter().map(|order| order.version).collect::<Vec<_>>(),
             orders.iter().map(|order| order.transaction_id.map(|id| id.0)).collect::<Vec<_>>(),
         ],
-    )
-    .await?;
+    );
     tx.write(
         include_str!("store/insert_history.sql"),
         params![
@@ -80,8 +78,7 @@ pub(crate) async fn record(tx: &mut Tx, transitions: &[Transition]) -> Result<()
             transitions.iter().map(|t| t.cause.clone()).collect::<Vec<_>>(),
             transitions.iter().map(|t| t.detail.clone()).collect::<Vec<_>>(),
         ],
-    )
-    .await
+    );
 }
 
 /// An order as a reader sees it.

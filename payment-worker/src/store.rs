@@ -71,7 +71,7 @@ fn holder(order_id: OrderId) -> String {
 /// Fence first: the insert is a statement of its own, so the read that follows sees what others have committed. Rows
 /// that are new are ours already, and on an ordinary day there are no others.
 pub(crate) async fn open_first_attempts(
-    tx: &Tx,
+    tx: &mut Tx,
     wanted: &HashMap<OrderId, &OrderPaymentDue>,
 ) -> Result<HashMap<OrderId, Payment>, DbError> {
     let mut orders: Vec<(String, OrderId, Money)> =
@@ -109,9 +109,9 @@ pub(crate) async fn open_first_attempts(
 }
 
 /// Writes the gateway's answers. An attempt that was settled before stays as it is.
-pub(crate) async fn settle(tx: &mut Tx, payments: &[Payment]) -> Result<(), DbError> {
+pub(crate) fn settle(tx: &mut Tx, payments: &[Payment]) {
     if payments.is_empty() {
-        return Ok(());
+        return;
     }
     tx.write(
         include_str!("store/settle_payments.sql"),
@@ -121,6 +121,5 @@ pub(crate) async fn settle(tx: &mut Tx, payments: &[Payment]) -> Result<(), DbEr
             payments.iter().map(|payment| payment.reference.clone()).collect::<Vec<_>>(),
             payments.iter().map(|payment| payment.reason.clone()).collect::<Vec<_>>(),
         ],
-    )
-    .await
+    );
 }

@@ -28,7 +28,7 @@ async fn what_is_committed_is_stored() {
     let (database, db) = narrow().await;
     let mut tx = db.begin().await.unwrap();
     for _ in 0..3 {
-        tx.write(INSERT, params![Uuid::now_v7(), 1]).await.unwrap();
+        tx.write(INSERT, params![Uuid::now_v7(), 1]);
     }
     let own = tx.query("SELECT count(*) FROM effects", &[]).await.unwrap();
     assert_eq!(own[0].get::<_, i64>(0), 3, "a read sees the writes before it");
@@ -42,10 +42,10 @@ async fn a_refused_write_makes_the_commit_fail_and_nothing_is_stored() {
     let (database, db) = narrow().await;
     let id = Uuid::now_v7();
     let mut tx = db.begin().await.unwrap();
-    tx.write(INSERT, params![Uuid::now_v7(), 1]).await.unwrap();
-    tx.write(INSERT, params![id, 1]).await.unwrap();
-    tx.write(INSERT, params![id, 2]).await.unwrap();
-    tx.write(INSERT, params![Uuid::now_v7(), 1]).await.unwrap();
+    tx.write(INSERT, params![Uuid::now_v7(), 1]);
+    tx.write(INSERT, params![id, 1]);
+    tx.write(INSERT, params![id, 2]);
+    tx.write(INSERT, params![Uuid::now_v7(), 1]);
     match tx.commit().await {
         Err(DbError::Refused { constraint, message }) => {
             assert_eq!(constraint.as_deref(), Some("effects_pkey"), "{message}");
@@ -60,7 +60,7 @@ async fn a_refused_write_makes_the_commit_fail_and_nothing_is_stored() {
 async fn an_error_in_the_middle_is_reported_where_it_is_awaited() {
     let (database, db) = narrow().await;
     let mut tx = db.begin().await.unwrap();
-    tx.write(INSERT, params![Uuid::now_v7(), 1]).await.unwrap();
+    tx.write(INSERT, params![Uuid::now_v7(), 1]);
     let error = tx.query("SELECT 1 / $1::int", &[&0]).await.unwrap_err();
     assert!(matches!(&error, DbError::Refused { message, .. } if message.contains("division by zero")), "{error:?}");
     drop(tx);
@@ -72,7 +72,7 @@ async fn an_error_in_the_middle_is_reported_where_it_is_awaited() {
 async fn an_error_that_a_handler_swallows_still_makes_the_commit_fail() {
     let (database, db) = narrow().await;
     let mut tx = db.begin().await.unwrap();
-    tx.write(INSERT, params![Uuid::now_v7(), 1]).await.unwrap();
+    tx.write(INSERT, params![Uuid::now_v7(), 1]);
     let _ = tx.query("SELECT 1 / $1::int", &[&0]).await;
     let committed = tx.commit().await;
     assert_eq!(stored(&database).await, 0);
@@ -87,14 +87,14 @@ async fn a_transaction_that_is_dropped_leaves_nothing_behind() {
     let id = Uuid::now_v7();
     for _ in 0..5 {
         let mut tx = db.begin().await.unwrap();
-        tx.write(INSERT, params![id, 1]).await.unwrap();
+        tx.write(INSERT, params![id, 1]);
         tx.query("SELECT * FROM effects FOR UPDATE", &[]).await.unwrap();
         drop(tx);
     }
     // Dropped before anything was answered.
     drop(db.begin().await.unwrap());
     // Dropped while it waits: the statement may still be running.
-    let tx = db.begin().await.unwrap();
+    let mut tx = db.begin().await.unwrap();
     let slow = tx.query("SELECT pg_sleep(60)", &[]);
     assert!(tokio::time::timeout(std::time::Duration::from_millis(100), slow).await.is_err());
     drop(tx);
@@ -108,7 +108,7 @@ async fn a_lost_race_is_a_conflict() {
     works(&database, &db).await;
     let other = database.connect().await;
     other.batch_execute("BEGIN; SELECT * FROM orders.effects FOR UPDATE").await.unwrap();
-    let tx = db.begin().await.unwrap();
+    let mut tx = db.begin().await.unwrap();
     tx.query("SET LOCAL lock_timeout = '50ms'", &[]).await.unwrap();
     let error = tx.query("SELECT * FROM effects FOR UPDATE", &[]).await.unwrap_err();
     assert!(matches!(error, DbError::Conflict(_)), "{error:?}");
@@ -121,7 +121,7 @@ async fn a_lost_race_is_a_conflict() {
 async fn works(database: &Database, db: &Db) {
     let before = stored(database).await;
     let mut tx = db.begin().await.unwrap();
-    tx.write(INSERT, params![Uuid::now_v7(), 1]).await.unwrap();
+    tx.write(INSERT, params![Uuid::now_v7(), 1]);
     tx.commit().await.unwrap();
     assert_eq!(stored(database).await, before + 1);
 }

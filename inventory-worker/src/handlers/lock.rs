@@ -54,10 +54,10 @@ impl Handler for Lock {
             answer(outbox, event, *order_id, reservation)?;
             verdicts.push(Verdict::Done);
         }
-        store::reject(tx, &rejected).await?;
+        store::reject(tx, &rejected)?;
         let moves: BTreeMap<_, _> =
             stock.taken().into_iter().map(|(product, taken)| (product, Move { on_hand: 0, reserved: taken })).collect();
-        store::move_stock(tx, &moves).await?;
+        store::move_stock(tx, &moves);
         Ok(verdicts)
     }
 }

@@ -71,8 +71,8 @@ impl Handler for Settle {
                 }
             });
         }
-        store::settle(tx, &changed).await?;
-        store::move_stock(tx, &moves).await?;
+        store::settle(tx, &changed);
+        store::move_stock(tx, &moves);
         Ok(verdicts)
     }
 }

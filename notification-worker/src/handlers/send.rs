@@ -50,7 +50,7 @@ impl<T: Transport> EffectHandler for Send<T> {
     async fn record(&self, tx: &mut Tx, outcomes: &[Outcome], _: &mut Outbox) -> Result<Vec<Verdict>, Failure> {
         let sent: Vec<Uuid> =
             outcomes.iter().filter(|outcome| outcome.sent.is_ok()).map(|outcome| outcome.id).collect();
-        store::record_sent(tx, T::CHANNEL, sent).await?;
+        store::record_sent(tx, T::CHANNEL, sent);
         let verdicts = outcomes.iter().map(|outcome| match &outcome.sent {
             Ok(()) => Verdict::Done,
             Err(NotSent::ForNow(why)) => Verdict::Retry(why.clone()),

@@ -49,7 +49,7 @@ impl Handler for Progress {
                 }
             });
         }
-        store::record(tx, &transitions).await?;
+        store::record(tx, &transitions);
         Ok(verdicts)
     }
 }

@@ -107,7 +107,7 @@ impl<G: PaymentGateway> EffectHandler for Charge<G> {
             settled.push(payment);
             verdicts.push(Verdict::Done);
         }
-        store::settle(tx, &settled).await?;
+        store::settle(tx, &settled);
         Ok(verdicts)
     }
 }
