@@ -75,7 +75,8 @@ async fn many_rows_under_way_do_not_hold_up_the_sweeper() {
     let stage = Stage::set().await;
     let admin = stage.database.connect().await;
     // What vacuum sees between two batches: pages, and no rows on them. The planner goes by that.
-    let dead = "INSERT INTO orders.outbox SELECT gen_random_uuid(), '', '', '', '', now() FROM generate_series(1, 1000)";
+    let dead =
+        "INSERT INTO orders.outbox SELECT gen_random_uuid(), '', '', '', '', now() FROM generate_series(1, 1000)";
     for sql in [dead, "DELETE FROM orders.outbox", "VACUUM (ANALYZE, TRUNCATE false) orders.outbox"] {
         admin.execute(sql, &[]).await.unwrap();
     }
