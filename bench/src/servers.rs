@@ -1,6 +1,10 @@
 //! PostgreSQL and RabbitMQ as this program needs them: a database and a vhost for each run, gone afterwards.
 
-use std::{env, fs, sync::Mutex};
+use std::{
+    env, fs,
+    sync::Mutex,
+    time::{Duration, Instant},
+};
 
 use anyhow::{Context as _, Result, bail, ensure};
 use hyper::{Method, StatusCode};
@@ -113,9 +117,21 @@ impl Servers {
     pub async fn processes(&self) -> Result<(Option<i32>, Option<i32>)> {
         let (_admin, backend) = self.admin().await?;
         let postmaster = crate::measure::parent(backend).filter(|_| program(backend).starts_with("postgres"));
-        let nodes = self.manage(Method::GET, "nodes", "").await?;
-        let beam: Option<i32> = nodes[0]["os_pid"].as_str().and_then(|pid| pid.parse().ok());
+        let beam = self.node().await?;
         Ok((postmaster, beam.filter(|pid| program(*pid).starts_with("beam"))))
+    }
+
+    /// The process of RabbitMQ's node. A node that has just started tells it only with its first statistics.
+    async fn node(&self) -> Result<Option<i32>> {
+        let told_by = Instant::now() + Duration::from_secs(15);
+        loop {
+            let nodes = self.manage(Method::GET, "nodes", "").await?;
+            let pid = nodes[0]["os_pid"].as_str().and_then(|pid| pid.parse().ok());
+            if pid.is_some() || Instant::now() > told_by {
+                return Ok(pid);
+            }
+            tokio::time::sleep(Duration::from_millis(250)).await;
+        }
     }
 
     /// What the figures were taken on.

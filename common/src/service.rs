@@ -99,7 +99,7 @@ where
         }
     });
     // What is flushed is sent by the runtime, which may have this thread only.
-    let _ = runtime.block_on(tokio::task::spawn_blocking(telemetry::trace::flush));
+    let _ = runtime.block_on(async { tokio::task::spawn_blocking(telemetry::trace::flush).await });
     runtime.shutdown_background();
     code
 }
@@ -200,7 +200,7 @@ impl Service {
         let mut support = JoinSet::new();
         let stop_support = CancellationToken::new();
         let (publisher, publishes) = Publisher::new(publishing.clone(), stop_support.clone());
-        let (dispatcher, dispatches) = Dispatcher::new(publisher.clone(), db.clone(), settings.outbox.clone());
+        let (dispatcher, dispatches) = Dispatcher::new(publisher.clone(), db.clone());
         support.spawn(publishes);
         support.spawn(sweep(
             db.clone(),
@@ -213,7 +213,7 @@ impl Service {
         work.spawn(dispatches);
         let shared = Arc::new(Shared {
             settings: settings.consumer.clone(),
-            units: Units { source: about.name, db, dispatcher },
+            units: Units { source: about.name, db, dispatcher, settings: settings.outbox.clone() },
             publisher,
             link: consuming,
             gate: Arc::new(Mutex::new(())),

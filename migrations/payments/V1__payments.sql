@@ -31,9 +31,12 @@ CREATE TABLE outbox (
     exchange     text NOT NULL,
     routing_key  text NOT NULL,
     kind         text NOT NULL,
-    body         text NOT NULL,
+    -- A parcel, as it will travel.
+    body         bytea NOT NULL,
     locked_until timestamptz NOT NULL
 ) WITH (
     autovacuum_vacuum_scale_factor = 0, autovacuum_vacuum_threshold = 1000,
     autovacuum_vacuum_insert_scale_factor = 0, autovacuum_vacuum_insert_threshold = 100000
 );
+-- It is there for a moment only, and JSON goes in and out as it is: not worth compressing.
+ALTER TABLE outbox ALTER COLUMN body SET STORAGE EXTERNAL;

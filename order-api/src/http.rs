@@ -3,6 +3,8 @@
 mod create;
 mod orders;
 
+use std::sync::Arc;
+
 use axum::{
     Router,
     routing::{get, post},
@@ -11,8 +13,7 @@ use common::{db::Db, money::Currency};
 
 use crate::{catalogue::Catalogue, intake::Intake};
 
-/// What every route can reach.
-#[derive(Clone)]
+/// What every route can reach. Shared, for it is handed from layer to layer with every request.
 pub(crate) struct State {
     db: Db,
     catalogue: Catalogue,
@@ -26,9 +27,11 @@ impl State {
     }
 }
 
+type SharedState = axum::extract::State<Arc<State>>;
+
 pub(crate) fn routes(state: State) -> Router {
     Router::new()
         .route("/api/orders/create", post(orders::create))
         .route("/api/orders/{order_id}", get(orders::show))
-        .with_state(state)
+        .with_state(Arc::new(state))
 }

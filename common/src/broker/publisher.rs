@@ -1,19 +1,20 @@
-//! Publishing: one task, one channel, everything confirmed.
+//! Publishing: every task has a channel of its own, and everything is confirmed.
 //!
-//! An `ack` does not prove that a message was routed: a returned message can be reported on another message's
-//! confirm. So what has gathered is sent as one group, all of its confirms are drained, and what succeeded is what
-//! was acked minus what was returned, by message id.
+//! While one task waits for the broker to confirm what it has sent, another sends what has gathered meanwhile. An `ack`
+//! does not prove that a message was routed: a returned message can be reported on another message's confirm of the
+//! same channel. So what a task finds gathered is sent as one group, all of its confirms are drained, and what
+//! succeeded is what was acked minus what was returned, by message id.
 
 use std::{collections::HashSet, time::Duration};
 
-use futures_util::{StreamExt as _, stream::FuturesUnordered};
+use futures_util::{StreamExt as _, future::join_all, stream::FuturesUnordered};
 use lapin::{
     BasicProperties, Channel, Confirmation,
     options::{BasicPublishOptions, ConfirmSelectOptions},
     types::ShortString,
 };
 use tokio::{
-    sync::{mpsc, oneshot},
+    sync::{Mutex, mpsc, oneshot},
     time::Instant,
 };
 use tokio_util::sync::CancellationToken;
@@ -29,6 +30,8 @@ use crate::events::Parcel;
 const WINDOW: usize = 1_000;
 /// The most bytes on their way at once.
 const WINDOW_BYTES: usize = 16 * 1024 * 1024;
+/// Tasks that publish: one sends while another waits.
+const TASKS: usize = 2;
 const PERSISTENT: u8 = 2;
 
 /// A parcel that the broker did not take, or did not say that it took.
@@ -45,17 +48,21 @@ struct Job {
     answer: oneshot::Sender<Answers>,
 }
 
-/// Hands parcels to the publishing task.
+/// Hands parcels to the publishing tasks.
 #[derive(Clone)]
 pub struct Publisher {
     jobs: mpsc::Sender<Job>,
 }
 
 impl Publisher {
-    /// The publisher, and the task that does its work until `stop`.
+    /// The publisher, and what does its work until `stop`.
     pub fn new(link: Link, stop: CancellationToken) -> (Self, impl Future<Output = ()> + Send) {
         let (jobs, queue) = mpsc::channel(1_024);
-        (Self { jobs }, run(link, queue, stop))
+        let queue = Mutex::new(queue);
+        let work = async move {
+            join_all((0..TASKS).map(|_| run(&link, &queue, &stop))).await;
+        };
+        (Self { jobs }, work)
     }
 
     /// Publishes, and says of each parcel whether the broker has confirmed it. Takes at most `patience`.
@@ -76,13 +83,15 @@ impl Publisher {
     }
 }
 
-async fn run(link: Link, mut queue: mpsc::Receiver<Job>, stop: CancellationToken) {
+type Queue = Mutex<mpsc::Receiver<Job>>;
+
+async fn run(link: &Link, queue: &Queue, stop: &CancellationToken) {
     let mut jobs = Vec::new();
     loop {
         let Some(lane) = stop.run_until_cancelled(link.lane_eventually()).await else { return };
         let why = match confirming(&lane).await {
             Err(error) => error.to_string(),
-            Ok(()) => match serve(&link, &lane, &mut queue, &mut jobs, &stop).await {
+            Ok(()) => match serve(link, &lane, queue, &mut jobs, stop).await {
                 Some(why) => why,
                 None => return,
             },
@@ -100,7 +109,7 @@ async fn confirming(lane: &Lane) -> Result<(), BrokerError> {
 async fn serve(
     link: &Link,
     lane: &Lane,
-    queue: &mut mpsc::Receiver<Job>,
+    queue: &Queue,
     jobs: &mut Vec<Job>,
     stop: &CancellationToken,
 ) -> Option<String> {
@@ -115,7 +124,7 @@ async fn serve(
                     return Some("the connection was lost".to_owned());
                 }
             }
-            received = queue.recv_many(jobs, WINDOW) => {
+            received = async { queue.lock().await.recv_many(jobs, WINDOW).await } => {
                 if received == 0 {
                     return None;
                 }

@@ -4,6 +4,7 @@ use serde_json::value::RawValue;
 use uuid::Uuid;
 
 use super::Event;
+use crate::config;
 
 /// A message to the broker: where it goes and 1 or more events of one type, already encoded.
 #[derive(Debug, Clone)]
@@ -29,6 +30,90 @@ pub fn pack<'a>(events: impl IntoIterator<Item = &'a [u8]>) -> Vec<u8> {
     }
     body.push(b']');
     body
+}
+
+/// Packs events into parcels as they come: one type to a parcel, within the limits.
+#[derive(Debug)]
+pub struct Packer {
+    most_events: usize,
+    most_bytes: usize,
+    /// Those that may still be added to.
+    open: Vec<Packing>,
+    full: Vec<Parcel>,
+}
+
+#[derive(Debug)]
+struct Packing {
+    parcel: Parcel,
+    events: usize,
+}
+
+impl Packer {
+    #[must_use]
+    pub fn new(limits: &config::Outbox) -> Self {
+        Self { most_events: limits.parcel_events, most_bytes: limits.parcel_bytes, open: Vec::new(), full: Vec::new() }
+    }
+
+    /// Adds an event that goes to whoever hears its type.
+    pub fn add(&mut self, exchange: &'static str, kind: &'static str, event: &Event) -> Result<(), serde_json::Error> {
+        let place = match self.open.iter().position(|open| open.parcel.kind == kind) {
+            Some(place) => place,
+            None => {
+                self.open.push(Packing::begin(exchange, kind));
+                self.open.len() - 1
+            }
+        };
+        let Some(open) = self.open.get_mut(place) else { return Ok(()) };
+        let body = &mut open.parcel.body;
+        let before = body.len();
+        body.push(if open.events == 0 { b'[' } else { b',' });
+        if let Err(error) = serde_json::to_writer(&mut *body, event) {
+            body.truncate(before);
+            if open.events == 0 {
+                self.open.swap_remove(place);
+            }
+            return Err(error);
+        }
+        open.events += 1;
+        // Room for the last bracket. An event that does not fit begins the next parcel; alone it fits, however large.
+        if body.len() + 1 > self.most_bytes && open.events > 1 {
+            let mut next = Packing::begin(exchange, kind);
+            next.parcel.body.push(b'[');
+            next.parcel.body.extend_from_slice(body.get(before + 1..).unwrap_or_default());
+            next.events = 1;
+            body.truncate(before);
+            self.full.push(std::mem::replace(open, next).end());
+        }
+        if open.events >= self.most_events {
+            self.full.push(self.open.swap_remove(place).end());
+        }
+        Ok(())
+    }
+
+    /// What was packed.
+    pub fn finish(&mut self) -> Vec<Parcel> {
+        self.full.extend(self.open.drain(..).map(Packing::end));
+        std::mem::take(&mut self.full)
+    }
+}
+
+impl Packing {
+    fn begin(exchange: &str, kind: &str) -> Self {
+        let parcel = Parcel {
+            id: Uuid::now_v7(),
+            exchange: exchange.to_owned(),
+            routing_key: kind.to_owned(),
+            kind: kind.to_owned(),
+            body: Vec::new(),
+            headers: None,
+        };
+        Self { parcel, events: 0 }
+    }
+
+    fn end(mut self) -> Parcel {
+        self.parcel.body.push(b']');
+        self.parcel
+    }
 }
 
 /// One event of an opened parcel: what it says, or its raw text and why that could not be read.
@@ -81,6 +166,46 @@ mod tests {
             })
             .collect();
         assert_eq!(kinds, [InventoryLocked::TYPE, InventoryLocked::TYPE]);
+    }
+
+    #[test]
+    fn events_are_packed_by_type_and_within_the_limits() {
+        let order_id = OrderId::generate();
+        let event = |kind: &str| Event {
+            kind: kind.to_owned(),
+            ..Event::new("/test", order_id.to_string(), None, &InventoryLocked { order_id }).unwrap()
+        };
+        let size = serde_json::to_vec(&event("a")).unwrap().len();
+        let packed = |events: usize, bytes: usize, kinds: &[&'static str]| {
+            let limits = config::Outbox { parcel_events: events, parcel_bytes: bytes, ..config::Outbox::default() };
+            let mut packer = Packer::new(&limits);
+            for kind in kinds {
+                packer.add("events", kind, &event(kind)).unwrap();
+            }
+            let parcels = packer.finish();
+            assert!(packer.finish().is_empty());
+            let mut sizes: Vec<_> = parcels
+                .iter()
+                .map(|parcel| {
+                    let opened = open(&parcel.body).unwrap();
+                    for one in &opened {
+                        assert!(matches!(one, Opened::Event(event) if event.kind == parcel.kind));
+                    }
+                    assert!(opened.len() == 1 || parcel.body.len() <= bytes);
+                    (parcel.kind.clone(), opened.len())
+                })
+                .collect();
+            sizes.sort();
+            sizes.into_iter().map(|(kind, count)| format!("{kind}{count}")).collect::<Vec<_>>().join(" ")
+        };
+        assert_eq!(packed(64, 100_000, &[]), "");
+        assert_eq!(packed(64, 100_000, &["a", "b", "a", "a"]), "a3 b1");
+        assert_eq!(packed(2, 100_000, &["a", "b", "a", "a", "b"]), "a1 a2 b2");
+        // Two and their brackets fit exactly; three do not; and one goes alone, however large.
+        assert_eq!(packed(64, 2 * size + 3, &["a", "a", "a", "a", "a"]), "a1 a2 a2");
+        assert_eq!(packed(64, 2 * size + 2, &["a", "a", "a"]), "a1 a1 a1");
+        assert_eq!(packed(64, 10, &["a", "a"]), "a1 a1");
+        assert_eq!(packed(1, 100_000, &["a", "a"]), "a1 a1");
     }
 
     #[test]

@@ -1,18 +1,11 @@
 //! From memory to the broker, and out of the table: the path that every event takes on an ordinary day.
 
-use std::{collections::HashMap, sync::Arc, time::Duration};
+use std::time::Duration;
 
 use tokio::sync::mpsc;
 use uuid::Uuid;
 
-use super::Row;
-use crate::{
-    backoff::Backoff,
-    broker::Publisher,
-    config,
-    db::Db,
-    events::{Parcel, pack},
-};
+use crate::{backoff::Backoff, broker::Publisher, db::Db, events::Parcel};
 
 /// What is not confirmed by then is dropped from memory and left to the sweeper: well within the lease of 30 s.
 const PATIENCE: Duration = Duration::from_secs(10);
@@ -25,103 +18,56 @@ const DELETE_MOST: usize = 10_000;
 /// Takes the rows of committed work.
 #[derive(Clone)]
 pub struct Dispatcher {
-    commits: mpsc::Sender<Vec<Row>>,
+    commits: mpsc::Sender<Vec<Parcel>>,
 }
 
 impl Dispatcher {
     /// The dispatcher, and the task that works until every handle on it is gone and all has been sent and deleted.
-    pub fn new(publisher: Publisher, db: Db, settings: config::Outbox) -> (Self, impl Future<Output = ()> + Send) {
+    pub fn new(publisher: Publisher, db: Db) -> (Self, impl Future<Output = ()> + Send) {
         let (commits, queue) = mpsc::channel(WAITING_COMMITS);
         let (published, to_delete) = mpsc::channel(WAITING_COMMITS);
         let work = async move {
-            tokio::join!(dispatch(queue, publisher, Arc::new(settings), published), delete(to_delete, db));
+            tokio::join!(dispatch(queue, publisher, published), delete(to_delete, db));
         };
         (Self { commits }, work)
     }
 
-    /// Sends the rows on their way. Never waits: when too much is waiting already, the sweeper will see to them.
-    pub fn dispatch(&self, rows: Vec<Row>) {
-        if rows.is_empty() {
+    /// Sends the parcels on their way. Never waits: when too much is waiting already, the sweeper will see to them.
+    pub fn dispatch(&self, parcels: Vec<Parcel>) {
+        if parcels.is_empty() {
             return;
         }
-        let count = rows.len() as u64;
-        match self.commits.try_send(rows) {
+        let count = parcels.len() as u64;
+        match self.commits.try_send(parcels) {
             Ok(()) => metrics::counter!("conveyor_outbox_dispatched_total").increment(count),
             Err(_) => metrics::counter!("conveyor_outbox_left_to_sweeper_total").increment(count),
         }
     }
 }
 
-async fn dispatch(
-    mut queue: mpsc::Receiver<Vec<Row>>,
-    publisher: Publisher,
-    settings: Arc<config::Outbox>,
-    published: mpsc::Sender<Vec<Uuid>>,
-) {
+async fn dispatch(mut queue: mpsc::Receiver<Vec<Parcel>>, publisher: Publisher, published: mpsc::Sender<Vec<Uuid>>) {
     let mut commits = Vec::new();
     while queue.recv_many(&mut commits, WAITING_COMMITS).await > 0 {
-        let rows: Vec<Row> = commits.drain(..).flatten().collect();
-        let confirmed = publish(&publisher, &settings, rows).await;
+        let parcels = commits.drain(..).flatten().collect();
+        let confirmed = publish(&publisher, parcels).await;
         if published.send(confirmed).await.is_err() {
             return;
         }
     }
 }
 
-/// Packs the rows into parcels, publishes them, and returns the ids of those that the broker has confirmed.
-pub(super) async fn publish(publisher: &Publisher, settings: &config::Outbox, rows: Vec<Row>) -> Vec<Uuid> {
-    let (parcels, ids) = into_parcels(settings, rows);
+/// Publishes the parcels, and returns the ids of those that the broker has confirmed.
+pub(super) async fn publish(publisher: &Publisher, parcels: Vec<Parcel>) -> Vec<Uuid> {
+    let ids: Vec<Uuid> = parcels.iter().map(|parcel| parcel.id).collect();
     let answers = publisher.publish(parcels, PATIENCE).await;
-    let mut confirmed = Vec::with_capacity(ids.len());
-    let mut left = 0;
-    for (ids, answer) in ids.into_iter().zip(answers) {
-        match answer {
-            Ok(()) => confirmed.extend(ids),
-            Err(_) => left += ids.len(),
-        }
-    }
+    let confirmed: Vec<Uuid> =
+        ids.iter().zip(answers).filter(|(_, answer)| answer.is_ok()).map(|(id, _)| *id).collect();
+    let left = ids.len() - confirmed.len();
     if left > 0 {
         metrics::counter!("conveyor_outbox_left_to_sweeper_total").increment(left as u64);
-        tracing::warn!(events = left, "not confirmed by the broker; left in the outbox for the sweeper");
+        tracing::warn!(parcels = left, "not confirmed by the broker; left in the outbox for the sweeper");
     }
     confirmed
-}
-
-/// Groups rows that go the same way, in their order, into parcels within the limits.
-fn into_parcels(settings: &config::Outbox, rows: Vec<Row>) -> (Vec<Parcel>, Vec<Vec<Uuid>>) {
-    let mut ways: HashMap<(String, String, String), Vec<(Uuid, String)>> = HashMap::new();
-    for row in rows {
-        ways.entry((row.exchange, row.routing_key, row.kind)).or_default().push((row.id, row.body));
-    }
-    let mut parcels = Vec::new();
-    let mut ids = Vec::new();
-    for ((exchange, routing_key, kind), events) in ways {
-        let mut rest = events.as_slice();
-        while !rest.is_empty() {
-            let (some, after) = rest.split_at(fitting(settings, rest));
-            rest = after;
-            parcels.push(Parcel {
-                id: Uuid::now_v7(),
-                exchange: exchange.clone(),
-                routing_key: routing_key.clone(),
-                kind: kind.clone(),
-                body: pack(some.iter().map(|(_, body)| body.as_bytes())),
-                headers: None,
-            });
-            ids.push(some.iter().map(|(id, _)| *id).collect());
-        }
-    }
-    (parcels, ids)
-}
-
-/// How many of the events fit one parcel: at least one, however large.
-fn fitting(settings: &config::Outbox, events: &[(Uuid, String)]) -> usize {
-    let mut bytes = 2;
-    let fitting = events.iter().take(settings.parcel_events).take_while(|(_, body)| {
-        bytes += body.len() + 1;
-        bytes <= settings.parcel_bytes
-    });
-    fitting.count().max(1)
 }
 
 /// Deletes what was confirmed, many commits at a time. A row that cannot be deleted now is published a second time by
@@ -135,7 +81,7 @@ async fn delete(mut confirmed: mpsc::Receiver<Vec<Uuid>>, db: Db) {
         let mut tries = 0;
         while let Err(error) = super::delete_rows(&db, &ids).await {
             tries += 1;
-            tracing::warn!(%error, events = ids.len(), "published events could not be deleted from the outbox");
+            tracing::warn!(%error, parcels = ids.len(), "published parcels could not be deleted from the outbox");
             if tries >= 3 {
                 break;
             }

@@ -5,15 +5,16 @@ use std::time::Duration;
 use tokio_util::sync::CancellationToken;
 use uuid::Uuid;
 
-use super::{Row, delete_rows, dispatch::publish};
+use super::{delete_rows, dispatch::publish};
 use crate::{
     broker::{Link, LinkState, Publisher},
     config,
     db::{Db, DbError},
+    events::Parcel,
 };
 
-/// Rows claimed at a time: a second's work, so that the lease is never in question.
-const CLAIM: i64 = 2_000;
+/// Parcels claimed at a time: a moment's work, so that the lease is never in question, and of bounded size.
+const CLAIM: i64 = 200;
 
 /// Looks on a timer, and at once at the start, until `stop`.
 pub async fn sweep(db: Db, publisher: Publisher, link: Link, settings: config::Outbox, stop: CancellationToken) {
@@ -25,7 +26,7 @@ pub async fn sweep(db: Db, publisher: Publisher, link: Link, settings: config::O
             Some(Ok(_)) => {}
             Some(Err(_)) | None => return,
         }
-        let swept = stop.run_until_cancelled(sweep_once(&db, &publisher, &settings)).await;
+        let swept = stop.run_until_cancelled(sweep_once(&db, &publisher)).await;
         let pause = match swept {
             None => return,
             // There may be more: go on at once.
@@ -45,26 +46,27 @@ pub async fn sweep(db: Db, publisher: Publisher, link: Link, settings: config::O
 }
 
 /// Claims, publishes and deletes one lot; returns how many rows were published.
-async fn sweep_once(db: &Db, publisher: &Publisher, settings: &config::Outbox) -> Result<usize, DbError> {
+async fn sweep_once(db: &Db, publisher: &Publisher) -> Result<usize, DbError> {
     let claimed = db.query(include_str!("claim.sql"), &[&CLAIM]).await?;
     if claimed.is_empty() {
         return Ok(0);
     }
-    let rows: Vec<Row> = claimed
+    let parcels: Vec<Parcel> = claimed
         .iter()
         .map(|row| {
-            Ok::<_, tokio_postgres::Error>(Row {
+            Ok::<_, tokio_postgres::Error>(Parcel {
                 id: row.try_get(0)?,
                 exchange: row.try_get(1)?,
                 routing_key: row.try_get(2)?,
                 kind: row.try_get(3)?,
                 body: row.try_get(4)?,
+                headers: None,
             })
         })
         .collect::<Result<_, _>>()?;
-    let confirmed: Vec<Uuid> = publish(publisher, settings, rows).await;
+    let confirmed: Vec<Uuid> = publish(publisher, parcels).await;
     delete_rows(db, &confirmed).await?;
     metrics::counter!("conveyor_outbox_swept_total").increment(confirmed.len() as u64);
-    tracing::info!(events = confirmed.len(), "published events that were left behind in the outbox");
+    tracing::info!(parcels = confirmed.len(), "published parcels that were left behind in the outbox");
     Ok(confirmed.len())
 }

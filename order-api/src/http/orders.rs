@@ -34,7 +34,7 @@ struct Created {
 }
 
 pub(super) async fn create(
-    State(state): State<super::State>,
+    State(state): super::SharedState,
     headers: HeaderMap,
     JsonBody(request): JsonBody<CreateOrder>,
 ) -> Result<Response, Problem> {
@@ -94,7 +94,7 @@ struct ShownEntry {
     detail: Option<String>,
 }
 
-pub(super) async fn show(State(state): State<super::State>, Path(id): Path<String>) -> Result<Response, Problem> {
+pub(super) async fn show(State(state): super::SharedState, Path(id): Path<String>) -> Result<Response, Problem> {
     // An id that cannot exist is answered like one that does not.
     let unknown = || Problem::not_found("there is no such order");
     let id: OrderId = id.parse().map_err(|_| unknown())?;
