@@ -3,10 +3,12 @@
 //! The file is named by `CONVEYOR_CONFIG`; a variable is `CONVEYOR__SECTION__KEY`. An unknown key or a bad value
 //! is an error that names it: a misspelt setting must not pass for a default.
 
-use std::{collections::HashMap, ffi::OsString, time::Duration};
+use std::{collections::HashMap, ffi::OsString, fmt::Display, time::Duration};
 
 use secrecy::{ExposeSecret, SecretString};
 use serde::{Deserialize, de::DeserializeOwned};
+
+use crate::pace::Pace;
 
 /// Reads the whole configuration: the sections every service has, and the service's own, which is named.
 pub fn load<Own: DeserializeOwned + Default>(section: Option<&str>) -> Result<Settings<Own>, ConfigError> {
@@ -116,10 +118,12 @@ pub struct Consumer {
     pub max_bytes: usize,
     /// How many parcels the broker may send ahead, once the first has shown itself harmless.
     pub prefetch: u16,
-    /// After a batch of this many events or more the next starts `pace_ms` after it began, and after a smaller one in
-    /// proportion sooner.
-    pub pace_from_events: usize,
+    /// While this many events a second arrive or more, batches begin at least `pace_ms` apart; with fewer, in proportion
+    /// closer together.
+    pub pace_from_per_second: u32,
     pub pace_ms: u64,
+    /// The same for queues that no order waits for: those that come after it is paid.
+    pub unawaited_pace_ms: u64,
     /// The delay before each further attempt. When they are used up, the event is dead-lettered. All processes
     /// on one vhost must agree, for the delay queues are made from this list.
     #[serde(deserialize_with = "list_of_numbers")]
@@ -193,8 +197,9 @@ impl Default for Consumer {
             max_events: 256,
             max_bytes: 4 * 1024 * 1024,
             prefetch: 256,
-            pace_from_events: 16,
-            pace_ms: 20,
+            pace_from_per_second: 200,
+            pace_ms: 12,
+            unawaited_pace_ms: 50,
             retry_delays_ms: vec![1_000, 5_000, 30_000, 120_000, 600_000],
             effects: 64,
             hold_ms: 60_000,
@@ -215,16 +220,20 @@ impl Default for Log {
 }
 
 impl Consumer {
-    /// How long after the beginning of a batch of so many events the next may begin.
+    /// The pace of a queue that an order waits for, or of one that none waits for.
     #[must_use]
-    pub fn pace(&self, events: usize) -> Duration {
-        pace(events, self.pace_from_events, self.pace_ms)
+    pub fn pace(&self, awaited: bool) -> Pace {
+        let most = if awaited { self.pace_ms } else { self.unawaited_pace_ms };
+        Pace::new(Duration::from_millis(most), self.pace_from_per_second)
     }
 
     pub fn check(&self) -> Result<(), ConfigError> {
         bounded("consumer.max_events", self.max_events, 1, 10_000)?;
-        bounded("consumer.prefetch", usize::from(self.prefetch), 1, 2_000)?;
+        bounded("consumer.prefetch", self.prefetch, 1, 2_000)?;
         bounded("consumer.effects", self.effects, 1, 10_000)?;
+        bounded("consumer.pace_from_per_second", self.pace_from_per_second, 1, 1_000_000)?;
+        bounded("consumer.pace_ms", self.pace_ms, 0, 1_000)?;
+        bounded("consumer.unawaited_pace_ms", self.unawaited_pace_ms, 0, 1_000)?;
         bounded("consumer.retry_delays_ms, the number of its values", self.retry_delays_ms.len(), 1, 20)?;
         match self.retry_delays_ms.iter().find(|ms| !(1..=86_400_000).contains(*ms)) {
             Some(ms) => Err(ConfigError(format!("consumer.retry_delays_ms: {ms} is not between 1 and 86400000"))),
@@ -237,7 +246,7 @@ impl Outbox {
     pub fn check(&self) -> Result<(), ConfigError> {
         bounded("outbox.parcel_events", self.parcel_events, 1, 1_000)?;
         bounded("outbox.parcel_bytes", self.parcel_bytes, 1_024, 8 * 1024 * 1024)?;
-        bounded("outbox.sweep_ms", usize::try_from(self.sweep_ms).unwrap_or(usize::MAX), 10, 600_000)
+        bounded("outbox.sweep_ms", self.sweep_ms, 10, 600_000)
     }
 }
 
@@ -252,7 +261,7 @@ impl Database {
 }
 
 /// Refuses a setting outside its range, by name.
-pub fn bounded(name: &str, value: usize, least: usize, most: usize) -> Result<(), ConfigError> {
+pub fn bounded<T: PartialOrd + Display + Copy>(name: &str, value: T, least: T, most: T) -> Result<(), ConfigError> {
     if (least..=most).contains(&value) {
         return Ok(());
     }
@@ -271,14 +280,6 @@ mod default {
     pub(super) fn grace_ms() -> u64 {
         20_000
     }
-}
-
-/// The more there is to do, the more is gathered before the next of it is done: `most_ms` after so much as `large`, and
-/// in proportion less after less. What comes alone waits for nothing.
-#[must_use]
-pub fn pace(done: usize, large: usize, most_ms: u64) -> Duration {
-    let share = done.min(large) as f64 / large.max(1) as f64;
-    Duration::from_millis(most_ms).mul_f64(share)
 }
 
 /// A list is an array in a file and comma-separated text in the environment.

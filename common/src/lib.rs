@@ -13,6 +13,7 @@ pub mod http;
 pub mod ids;
 pub mod money;
 pub mod outbox;
+pub mod pace;
 pub mod service;
 pub mod telemetry;
 

@@ -235,18 +235,20 @@ impl Service {
 
     /// Consumes a queue with work that lives in the database.
     pub fn consume(&mut self, queue: &WorkQueue, handler: impl Handler) {
-        self.add(queue.name, InTransaction(handler));
+        self.add(queue, InTransaction(handler));
     }
 
     /// Consumes a queue with work that has an effect outside.
     pub fn consume_with_effects(&mut self, queue: &WorkQueue, handler: impl EffectHandler) {
-        self.add(queue.name, ThreeSteps(handler));
+        self.add(queue, ThreeSteps(handler));
     }
 
-    fn add(&mut self, queue: &'static str, process: impl crate::consumer::Process) {
-        if self.settings.parts.runs(queue) {
-            self.queues.push(queue);
-            self.work.spawn(Consumer { shared: Arc::clone(&self.shared), queue, process }.run());
+    fn add(&mut self, queue: &WorkQueue, process: impl crate::consumer::Process) {
+        if self.settings.parts.runs(queue.name) {
+            self.queues.push(queue.name);
+            let consumer =
+                Consumer { shared: Arc::clone(&self.shared), queue: queue.name, awaited: queue.awaited, process };
+            self.work.spawn(consumer.run());
         }
     }
 

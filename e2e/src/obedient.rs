@@ -18,9 +18,9 @@ use uuid::Uuid;
 use crate::Database;
 
 /// The queue it works on.
-pub const WORK: WorkQueue = WorkQueue { name: "test.work", hears: &[Asked::TYPE] };
+pub const WORK: WorkQueue = WorkQueue { name: "test.work", hears: &[Asked::TYPE], awaited: true };
 /// A queue that hears what it announces, and that nobody works on.
-pub const HEARD: WorkQueue = WorkQueue { name: "test.heard", hears: &[Obeyed::TYPE] };
+pub const HEARD: WorkQueue = WorkQueue { name: "test.heard", hears: &[Obeyed::TYPE], awaited: true };
 
 pub const ABOUT: About = About {
     name: "obedient-worker",

@@ -1,12 +1,14 @@
 //! Group commit: concurrent requests share one transaction. While one group is being written, the next gathers.
 
+use std::time::Duration;
+
 use common::{
-    config,
     db::DbError,
     events::{Line, OrderCreated},
     ids::{OrderId, UserId},
     money::Money,
     outbox::Units,
+    pace::Pace,
 };
 use tokio::{
     sync::{mpsc, oneshot},
@@ -61,11 +63,12 @@ impl Intake {
 
 async fn write(units: Units, mut queue: mpsc::Receiver<(NewOrder, Answer)>, settings: Orders) {
     let most = settings.group_commit;
+    let mut pace = Pace::new(Duration::from_millis(settings.pace_ms), settings.pace_from_per_second);
     let mut group = Vec::with_capacity(most);
     while queue.recv_many(&mut group, most).await > 0 {
-        let began = Instant::now();
         // Whoever waited too long was told to try again: their order must not appear after all.
         group.retain(|(_, answer): &(NewOrder, Answer)| !answer.is_closed());
+        let next = pace.begin(Instant::now(), group.len());
         let (orders, answers): (Vec<NewOrder>, Vec<Answer>) = group.drain(..).unzip();
         let results = write_all(&units, &orders).await;
         for (answer, result) in answers.into_iter().zip(results) {
@@ -74,8 +77,7 @@ async fn write(units: Units, mut queue: mpsc::Receiver<(NewOrder, Answer)>, sett
         }
         if orders.len() < most {
             // Let the next group grow. After a full one there is no need to.
-            let pace = config::pace(orders.len(), settings.pace_from_orders, settings.pace_ms);
-            tokio::time::sleep_until(began + pace).await;
+            tokio::time::sleep_until(next).await;
         }
     }
 }

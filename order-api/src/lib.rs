@@ -39,9 +39,9 @@ pub struct Orders {
     pub currency: Currency,
     /// The most orders written in one commit.
     pub group_commit: usize,
-    /// After a group of this many orders or more the next is written no sooner than `pace_ms` after it began, and after
-    /// a smaller one in proportion sooner.
-    pub pace_from_orders: usize,
+    /// While this many orders a second arrive or more, groups are written at least `pace_ms` apart; with fewer, in
+    /// proportion closer together.
+    pub pace_from_per_second: u32,
     pub pace_ms: u64,
     /// Orders that may wait for their commit; one more is told to come back later.
     pub waiting: usize,
@@ -54,8 +54,8 @@ impl Default for Orders {
         Self {
             currency: Currency::default(),
             group_commit: 256,
-            pace_from_orders: 16,
-            pace_ms: 5,
+            pace_from_per_second: 200,
+            pace_ms: 6,
             waiting: 2_048,
             catalogue_ms: 500,
         }
@@ -65,8 +65,10 @@ impl Default for Orders {
 impl Orders {
     fn check(&self) -> Result<(), ConfigError> {
         bounded("orders.group_commit", self.group_commit, 1, 10_000)?;
+        bounded("orders.pace_from_per_second", self.pace_from_per_second, 1, 1_000_000)?;
+        bounded("orders.pace_ms", self.pace_ms, 0, 1_000)?;
         bounded("orders.waiting", self.waiting, 1, 1_000_000)?;
-        bounded("orders.currency.exponent", usize::from(self.currency.exponent), 0, 4)
+        bounded("orders.currency.exponent", self.currency.exponent, 0, 4)
     }
 }
 

@@ -30,17 +30,24 @@ pub const UNROUTABLE: &str = "unroutable";
 pub struct WorkQueue {
     pub name: &'static str,
     pub hears: &'static [&'static str],
+    /// Whether an order waits for what comes of it. What none waits for may gather longer.
+    pub awaited: bool,
 }
 
-pub const INVENTORY_LOCK: WorkQueue = WorkQueue { name: "inventory.lock", hears: &[OrderCreated::TYPE] };
+pub const INVENTORY_LOCK: WorkQueue = WorkQueue { name: "inventory.lock", hears: &[OrderCreated::TYPE], awaited: true };
 pub const INVENTORY_SETTLE: WorkQueue =
-    WorkQueue { name: "inventory.settle", hears: &[OrderPaid::TYPE, OrderPaymentFailed::TYPE] };
-pub const PAYMENT_CHARGE: WorkQueue = WorkQueue { name: "payment.charge", hears: &[OrderPaymentDue::TYPE] };
-pub const NOTIFICATION_SEND: WorkQueue =
-    WorkQueue { name: "notification.send", hears: &[OrderPaid::TYPE, OrderRejected::TYPE, OrderPaymentFailed::TYPE] };
+    WorkQueue { name: "inventory.settle", hears: &[OrderPaid::TYPE, OrderPaymentFailed::TYPE], awaited: false };
+pub const PAYMENT_CHARGE: WorkQueue =
+    WorkQueue { name: "payment.charge", hears: &[OrderPaymentDue::TYPE], awaited: true };
+pub const NOTIFICATION_SEND: WorkQueue = WorkQueue {
+    name: "notification.send",
+    hears: &[OrderPaid::TYPE, OrderRejected::TYPE, OrderPaymentFailed::TYPE],
+    awaited: false,
+};
 pub const ORDERS_PROGRESS: WorkQueue = WorkQueue {
     name: "orders.progress",
     hears: &[InventoryLocked::TYPE, InventoryRejected::TYPE, PaymentCompleted::TYPE, PaymentFailed::TYPE],
+    awaited: true,
 };
 
 /// The line.

@@ -59,6 +59,8 @@ pub(crate) struct Shared {
 pub(crate) struct Consumer<P> {
     pub shared: Arc<Shared>,
     pub queue: &'static str,
+    /// Whether an order waits for what comes of it.
+    pub awaited: bool,
     pub process: P,
 }
 
@@ -179,6 +181,7 @@ impl<P: Process> Consumer<P> {
         gate: &mut Option<OwnedMutexGuard<()>>,
     ) -> Result<Option<Cancelled>, End> {
         let settings = &self.shared.settings;
+        let mut pace = settings.pace(self.awaited);
         let mut cancelled = None;
         // What is done and not acknowledged yet.
         let (mut last, mut unacked) = (None, 0);
@@ -201,10 +204,11 @@ impl<P: Process> Consumer<P> {
                 settle::ack(last).await.map_err(End::Lost)?;
                 return Ok(cancelled);
             };
-            let began = Instant::now();
             let is_new = batch.iter().all(|delivered| delivered.returns == 0);
             let events: usize = batch.iter().map(Delivered::size).sum();
             unacked += batch.len();
+            let began = Instant::now();
+            let next = pace.begin(began, events);
             last = self.handle(lane, batch).await?;
             if cancelled.is_none() {
                 let stopping = self.shared.stop.is_cancelled();
@@ -228,8 +232,7 @@ impl<P: Process> Consumer<P> {
             metrics::histogram!("conveyor_batch_seconds", "queue" => self.queue).record(began.elapsed());
             if cancelled.is_none() && events < settings.max_events {
                 // Let the next batch grow. After a full one there is no need to.
-                let paced = tokio::time::sleep_until(began + settings.pace(events));
-                self.shared.stop.run_until_cancelled(paced).await;
+                self.shared.stop.run_until_cancelled(tokio::time::sleep_until(next)).await;
             }
         }
     }

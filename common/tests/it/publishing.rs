@@ -108,7 +108,7 @@ async fn the_topology_is_declared_by_many_at_once_and_again() {
 
 #[tokio::test]
 async fn a_queue_of_the_same_name_and_another_kind_is_named() {
-    const OTHER: WorkQueue = WorkQueue { name: "test.other", hears: &[] };
+    const OTHER: WorkQueue = WorkQueue { name: "test.other", hears: &[], awaited: true };
     let stage = Stage::set().await;
     let options = QueueDeclareOptions { durable: true, ..Default::default() };
     let channel = stage.vhost.channel().await;

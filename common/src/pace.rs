@@ -1,0 +1,76 @@
+//! How often work is done that can be done together.
+//!
+//! Each commit and each message costs the same whether it carries one order or fifty, so under load the next batch waits
+//! a moment for others to join it. The measure is how much has been arriving, not how large the last batch was: small
+//! batches that follow each other closely are the very thing to avoid, and by their size nobody could tell.
+
+use std::time::Duration;
+
+use tokio::time::Instant;
+
+/// Over which time arrivals are averaged.
+const MEMORY: Duration = Duration::from_millis(250);
+
+/// When the next batch may begin.
+#[derive(Debug)]
+pub struct Pace {
+    most: Duration,
+    from_per_second: f64,
+    per_second: f64,
+    began: Option<Instant>,
+}
+
+impl Pace {
+    /// Batches begin at least `most` apart when `from_per_second` or more arrive, and in proportion less when fewer do:
+    /// what comes alone waits for nothing.
+    #[must_use]
+    pub fn new(most: Duration, from_per_second: u32) -> Self {
+        Self { most, from_per_second: from_per_second.into(), per_second: 0.0, began: None }
+    }
+
+    /// A batch of so many begins. Returns when the next may.
+    pub fn begin(&mut self, now: Instant, size: usize) -> Instant {
+        let since = self.began.replace(now).map_or(MEMORY, |began| now - began).as_secs_f64().max(1e-6);
+        let weight = 1.0 - (-since / MEMORY.as_secs_f64()).exp();
+        self.per_second += weight * (size as f64 / since - self.per_second);
+        now + self.most.mul_f64((self.per_second / self.from_per_second).min(1.0))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const MOST: Duration = Duration::from_millis(12);
+
+    /// How long a batch gathers once one of this size has come so often for a second.
+    fn gathers(size: usize, every: Duration) -> Duration {
+        let mut pace = Pace::new(MOST, 200);
+        let mut now = Instant::now();
+        let end = now + Duration::from_secs(1);
+        while now < end {
+            pace.begin(now, size);
+            now += every;
+        }
+        pace.begin(now, size) - now
+    }
+
+    #[test]
+    fn the_more_arrives_the_longer_a_batch_gathers() {
+        let ms = Duration::from_millis;
+        assert_eq!(gathers(1, ms(2)), MOST);
+        assert_eq!(gathers(6, ms(12)), MOST);
+        let some = gathers(1, ms(20));
+        assert!(some > ms(2) && some < ms(4), "{some:?}");
+        assert!(gathers(1, ms(500)) < ms(1));
+    }
+
+    #[test]
+    fn two_close_together_are_not_yet_a_load() {
+        let mut pace = Pace::new(MOST, 200);
+        let now = Instant::now();
+        pace.begin(now, 1);
+        let second = now + Duration::from_millis(5);
+        assert!(pace.begin(second, 1) - second < Duration::from_millis(1));
+    }
+}
