@@ -198,7 +198,7 @@ impl Default for Consumer {
             max_bytes: 4 * 1024 * 1024,
             prefetch: 256,
             pace_from_per_second: 200,
-            pace_ms: 12,
+            pace_ms: 4,
             unawaited_pace_ms: 50,
             retry_delays_ms: vec![1_000, 5_000, 30_000, 120_000, 600_000],
             effects: 64,

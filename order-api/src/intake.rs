@@ -63,21 +63,27 @@ impl Intake {
 
 async fn write(units: Units, mut queue: mpsc::Receiver<(NewOrder, Answer)>, settings: Orders) {
     let most = settings.group_commit;
+    let enough = settings.pace_until.min(most);
     let mut pace = Pace::new(Duration::from_millis(settings.pace_ms), settings.pace_from_per_second);
     let mut group = Vec::with_capacity(most);
+    let mut next = Instant::now();
     while queue.recv_many(&mut group, most).await > 0 {
+        // What is gathered here travels the whole line together, so this is the place to wait for company.
+        while group.len() < enough {
+            let more = queue.recv_many(&mut group, most);
+            match tokio::time::timeout_at(next, more).await {
+                Ok(1..) => {}
+                Ok(0) | Err(_) => break,
+            }
+        }
         // Whoever waited too long was told to try again: their order must not appear after all.
         group.retain(|(_, answer): &(NewOrder, Answer)| !answer.is_closed());
-        let next = pace.begin(Instant::now(), group.len());
+        next = pace.begin(Instant::now(), group.len());
         let (orders, answers): (Vec<NewOrder>, Vec<Answer>) = group.drain(..).unzip();
         let results = write_all(&units, &orders).await;
         for (answer, result) in answers.into_iter().zip(results) {
             // The client may have gone away meanwhile; its order stands all the same.
             let _ = answer.send(result);
-        }
-        if orders.len() < most {
-            // Let the next group grow. After a full one there is no need to.
-            tokio::time::sleep_until(next).await;
         }
     }
 }

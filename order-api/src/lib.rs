@@ -40,9 +40,10 @@ pub struct Orders {
     /// The most orders written in one commit.
     pub group_commit: usize,
     /// While this many orders a second arrive or more, groups are written at least `pace_ms` apart; with fewer, in
-    /// proportion closer together.
+    /// proportion closer together. A group is not kept waiting once it has `pace_until` orders.
     pub pace_from_per_second: u32,
     pub pace_ms: u64,
+    pub pace_until: usize,
     /// Orders that may wait for their commit; one more is told to come back later.
     pub waiting: usize,
     /// How often prices are read afresh.
@@ -55,7 +56,8 @@ impl Default for Orders {
             currency: Currency::default(),
             group_commit: 256,
             pace_from_per_second: 200,
-            pace_ms: 6,
+            pace_ms: 20,
+            pace_until: 32,
             waiting: 2_048,
             catalogue_ms: 500,
         }
@@ -67,6 +69,7 @@ impl Orders {
         bounded("orders.group_commit", self.group_commit, 1, 10_000)?;
         bounded("orders.pace_from_per_second", self.pace_from_per_second, 1, 1_000_000)?;
         bounded("orders.pace_ms", self.pace_ms, 0, 1_000)?;
+        bounded("orders.pace_until", self.pace_until, 1, 10_000)?;
         bounded("orders.waiting", self.waiting, 1, 1_000_000)?;
         bounded("orders.currency.exponent", self.currency.exponent, 0, 4)
     }
