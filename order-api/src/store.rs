@@ -1,6 +1,6 @@
 //! The `orders` schema: each statement takes a whole batch.
 
-use std::collections::HashMap;
+use std::collections::{BTreeMap, HashMap};
 
 use common::{
     db::{Db, DbError, Tx},
@@ -58,7 +58,8 @@ pub(crate) fn record(tx: &mut Tx, transitions: &[Transition]) {
     if transitions.is_empty() {
         return;
     }
-    let last: HashMap<OrderId, &Order> = transitions.iter().map(|t| (t.order.id, &t.order)).collect();
+    // By id, as they lie in the table.
+    let last: BTreeMap<OrderId, &Order> = transitions.iter().map(|t| (t.order.id, &t.order)).collect();
     let orders: Vec<&Order> = last.into_values().collect();
     tx.write(
         include_str!("store/update_orders.sql"),
