@@ -37,8 +37,7 @@ fn load_from<Own: DeserializeOwned + Default>(
         None => Own::default(),
     };
     let common: Common = config::Value::from(sections).try_deserialize().map_err(bad)?;
-    common.consumer.check()?;
-    common.outbox.check()?;
+    common.check()?;
     Ok(Settings { common, own })
 }
 
@@ -182,6 +181,17 @@ impl Parts {
             Some(part) => Err(ConfigError(format!("parts: there is no {part:?}; there are {}", known.join(", ")))),
             None => Ok(()),
         }
+    }
+}
+
+impl Common {
+    fn check(&self) -> Result<(), ConfigError> {
+        self.consumer.check()?;
+        self.outbox.check()?;
+        bounded("http.request_timeout_ms", self.http.request_timeout_ms, 10, 600_000)?;
+        bounded("http.body_limit_bytes", self.http.body_limit_bytes, 1_024, 64 * 1024 * 1024)?;
+        bounded("threads", self.threads, 1, 256)?;
+        bounded("grace_ms", self.grace_ms, 100, 600_000)
     }
 }
 

@@ -17,6 +17,8 @@ async fn a_bad_setting_stops_the_start_with_one_line_that_names_it() {
             ("CONVEYOR__HTTP__BIND", "here", "http.bind"),
             ("CONVEYOR__PARTS", "bananas", "bananas"),
             ("CONVEYOR__LOG__FILTER", "===", "log.filter"),
+            ("CONVEYOR__THREADS", "0", "threads"),
+            ("CONVEYOR__CONSUMER__PACE_MS", "60000", "consumer.pace_ms"),
             ("CONVEYOR__BANANA", "1", "banana"),
         ] {
             let mut settings = service_settings(schema, &database, &vhost);
