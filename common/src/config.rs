@@ -87,7 +87,7 @@ pub struct ConfigError(pub String);
 pub struct Database {
     /// `postgres://role:password@host:port/database`; the role is this service's own.
     pub url: SecretString,
-    /// Connections kept for work. The outbox has one more to itself.
+    /// The most connections to PostgreSQL.
     #[serde(default = "default::pool_size")]
     pub pool_size: usize,
 }
@@ -111,7 +111,7 @@ pub struct Http {
 #[derive(Debug, Clone, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct Consumer {
-    /// The most events handled in one transaction.
+    /// The most events handled in one transaction; no more are gathered once so many are there.
     pub max_events: usize,
     /// The most bytes of parcels gathered into one batch.
     pub max_bytes: usize,
@@ -190,6 +190,7 @@ impl Common {
         self.outbox.check()?;
         bounded("http.request_timeout_ms", self.http.request_timeout_ms, 10, 600_000)?;
         bounded("http.body_limit_bytes", self.http.body_limit_bytes, 1_024, 64 * 1024 * 1024)?;
+        bounded("log.trace_ratio", self.log.trace_ratio, 0.0, 1.0)?;
         bounded("threads", self.threads, 1, 256)?;
         bounded("grace_ms", self.grace_ms, 100, 600_000)
     }
@@ -239,6 +240,9 @@ impl Consumer {
 
     pub fn check(&self) -> Result<(), ConfigError> {
         bounded("consumer.max_events", self.max_events, 1, 10_000)?;
+        bounded("consumer.max_bytes", self.max_bytes, 1_024, 256 * 1024 * 1024)?;
+        // Beyond half an hour the broker takes its deliveries back.
+        bounded("consumer.hold_ms", self.hold_ms, 100, 1_200_000)?;
         bounded("consumer.prefetch", self.prefetch, 1, 2_000)?;
         bounded("consumer.effects", self.effects, 1, 10_000)?;
         bounded("consumer.pace_from_per_second", self.pace_from_per_second, 1, 1_000_000)?;

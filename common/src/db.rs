@@ -1,19 +1,23 @@
 //! PostgreSQL: the pool, one unit of work, and what its errors mean.
 
-use std::{sync::Arc, time::Duration};
+use std::{pin::pin, sync::Arc, task::Poll, time::Duration};
 
 use deadpool_postgres::{
     Manager, ManagerConfig, Object, Pool, PoolError, QueueMode, RecyclingMethod, Runtime, Timeouts,
 };
-use futures_util::future::{OptionFuture, join, join3};
+use futures_util::{
+    future::{OptionFuture, join, join3},
+    poll,
+};
 use tokio_postgres::{NoTls, Row, Statement, error::SqlState, types::ToSql};
 
 use crate::config::{self, ConfigError};
 
 /// Plans are pinned to index look-ups: statistics lag behind a table that grows from nothing, and a planner that
-/// believes it to be empty scans it for every batch. The timeouts bound what a lost client leaves behind.
+/// believes it to be empty scans it for every batch. The timeouts bound what a lost client leaves behind, and a statement
+/// ends before the request that waits for it does.
 const SESSION: &str = "-c plan_cache_mode=force_generic_plan -c enable_seqscan=off -c enable_hashjoin=off \
-    -c enable_mergejoin=off -c enable_memoize=off -c jit=off -c statement_timeout=15s -c lock_timeout=5s \
+    -c enable_mergejoin=off -c enable_memoize=off -c jit=off -c statement_timeout=8s -c lock_timeout=5s \
     -c idle_in_transaction_session_timeout=15s -c timezone=UTC";
 
 /// A parameter that a statement owns, so that it can wait for the commit.
@@ -98,6 +102,14 @@ impl Db {
         }
     }
 
+    /// Whether PostgreSQL takes writes. A stand-by, or a server whose disk is full, still answers questions.
+    pub async fn check_writes(&self) -> Result<(), DbError> {
+        let mut tx = self.begin().await?;
+        // Never committed, so nobody sees it.
+        let row = "INSERT INTO outbox VALUES (gen_random_uuid(), '', '', '', '', now())";
+        tx.query(row, &[]).await.map(|_| ())
+    }
+
     #[must_use]
     pub fn address(&self) -> &str {
         &self.address
@@ -108,9 +120,8 @@ impl Db {
     }
 }
 
-/// A transaction. Reads are awaited; writes gather, and travel with the commit as one statement: PostgreSQL is asked
-/// twice at most, once for the reads and once for everything else. A transaction that only writes is that one statement,
-/// and needs no BEGIN.
+/// A transaction. Reads are awaited; writes gather, and travel with the commit as one statement: one round trip for each
+/// read, and one for everything else. A transaction that only writes is that one statement, and needs no BEGIN.
 ///
 /// A `Tx` that is dropped in the middle takes its connection with it: PostgreSQL rolls back, and the pool never sees a
 /// connection that is in the middle of something.
@@ -160,7 +171,14 @@ impl Tx {
             // PostgreSQL answers COMMIT with ROLLBACK, and calls that no error, when a statement failed before and
             // whoever sent it did not look. A statement of ours in front of it fails then, and says so.
             (true, true) => (Ok(()), client.batch_execute("SELECT; COMMIT").await),
-            (true, false) => join(writes.execute(client), client.batch_execute("COMMIT")).await,
+            (true, false) => {
+                let mut written = pin!(writes.execute(client));
+                match poll!(written.as_mut()) {
+                    // What could not even be sent must not be committed without it.
+                    Poll::Ready(written) => (Ok(written?), client.batch_execute("COMMIT").await),
+                    Poll::Pending => join(written, client.batch_execute("COMMIT")).await,
+                }
+            }
         };
         // Once COMMIT is answered, whatever it did, the connection may be used again.
         self.is_open = committed.is_err();
@@ -269,16 +287,15 @@ impl From<tokio_postgres::Error> for DbError {
         let code = db.code();
         let message = format!("{} (SQLSTATE {})", db.message(), code.code());
         match code.code().get(..2) {
-            _ if *code == SqlState::T_R_SERIALIZATION_FAILURE
-                || *code == SqlState::T_R_DEADLOCK_DETECTED
-                || *code == SqlState::LOCK_NOT_AVAILABLE =>
-            {
+            _ if *code == SqlState::T_R_SERIALIZATION_FAILURE || *code == SqlState::T_R_DEADLOCK_DETECTED => {
                 DbError::Conflict(message)
             }
-            // 08 connection, 53 out of resources, 57P shutdown and recovery, 25006 a stand-by, 58 the disk failed.
-            Some("08" | "53" | "58") => DbError::Outage(message),
-            Some("57") if *code != SqlState::QUERY_CANCELED => DbError::Outage(message),
-            _ if *code == SqlState::READ_ONLY_SQL_TRANSACTION => DbError::Outage(message),
+            // 08 connection, 53 out of resources, 57 shutdown, recovery and too slow, 58 the disk failed; 55P03 a lock
+            // that somebody holds for long, 25006 a stand-by.
+            Some("08" | "53" | "57" | "58") => DbError::Outage(message),
+            _ if *code == SqlState::LOCK_NOT_AVAILABLE || *code == SqlState::READ_ONLY_SQL_TRANSACTION => {
+                DbError::Outage(message)
+            }
             _ => DbError::Refused { message, constraint: db.constraint().map(str::to_owned) },
         }
     }

@@ -11,14 +11,25 @@ pub use problem::{FieldError, Problem};
 
 use std::{net::SocketAddr, time::Duration};
 
-use axum::{Extension, Router, middleware, serve::ListenerExt as _};
-use tokio::net::TcpListener;
+use axum::{Extension, Router, middleware};
+use hyper::server::conn::http1;
+use hyper_util::{
+    rt::{TokioIo, TokioTimer},
+    server::graceful::GracefulShutdown,
+    service::TowerToHyperService,
+};
+use tokio::{net::TcpListener, task::JoinSet};
 use tokio_util::sync::CancellationToken;
 
 use crate::{
     config::{self, ConfigError},
     telemetry::Exporter,
 };
+
+/// How long a connection may be quiet, or take to say what it wants.
+const HEAD_WITHIN: Duration = Duration::from_secs(30);
+/// How long after a failed accept the next is tried: most likely there are no file descriptors left.
+const AFTER_A_FAILED_ACCEPT: Duration = Duration::from_millis(200);
 
 /// Opens the port, so that a taken one is known before anything else is started.
 pub async fn listen(settings: &config::Http, usual: &str) -> Result<TcpListener, ConfigError> {
@@ -39,7 +50,7 @@ pub async fn serve(
     checks: Vec<Check>,
     exporter: Option<Exporter>,
     stop: CancellationToken,
-) -> std::io::Result<()> {
+) {
     let timeout = Duration::from_millis(settings.request_timeout_ms);
     let router = health::routes(checks, exporter)
         .merge(api)
@@ -47,11 +58,37 @@ pub async fn serve(
         .method_not_allowed_fallback(async || Problem::method_not_allowed())
         .layer(Extension(json::BodyLimit(settings.body_limit_bytes)))
         .layer(middleware::from_fn(move |request, next| guard::guard(timeout, request, next)));
-    let listener = listener.tap_io(|stream| {
+    let mut http = http1::Builder::new();
+    http.timer(TokioTimer::new()).header_read_timeout(HEAD_WITHIN);
+    let graceful = GracefulShutdown::new();
+    let mut connections = JoinSet::new();
+    loop {
+        let stream = tokio::select! {
+            () = stop.cancelled() => break,
+            Some(_) = connections.join_next() => continue,
+            accepted = listener.accept() => match accepted {
+                Ok((stream, _)) => stream,
+                Err(error) => {
+                    tracing::warn!(%error, "a connection could not be accepted");
+                    tokio::time::sleep(AFTER_A_FAILED_ACCEPT).await;
+                    continue;
+                }
+            },
+        };
         // An answer is one small packet: waiting to fill it would only add latency.
         if let Err(error) = stream.set_nodelay(true) {
             tracing::debug!(%error, "TCP_NODELAY could not be set");
         }
-    });
-    axum::serve(listener, router).with_graceful_shutdown(stop.cancelled_owned()).await
+        let service = TowerToHyperService::new(router.clone());
+        let connection = graceful.watch(http.serve_connection(TokioIo::new(stream), service));
+        connections.spawn(async move {
+            if let Err(error) = connection.await {
+                tracing::debug!(%error, "a connection ended early");
+            }
+        });
+    }
+    drop(listener);
+    // A request that was begun is answered within its time limit. Whoever has not said by then what they want is cut off.
+    let _ = tokio::time::timeout(timeout, graceful.shutdown()).await;
+    connections.shutdown().await;
 }

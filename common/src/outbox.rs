@@ -1,9 +1,9 @@
 //! The outbox: events commit together with the state they announce, and leave afterwards.
 //!
 //! A row is a parcel: what is committed together travels together, and costs one row, not one for each event. After the
-//! commit the rows are published straight from memory and deleted once the broker has confirmed them. Each
-//! row carries a lease; what is still there when the lease is over was left behind by a crash or an outage, and the
-//! sweeper publishes it. The memory path gives up well before the lease ends, so the two never carry the same row.
+//! commit the rows are published straight from memory and deleted once the broker has confirmed them. Each row carries a
+//! lease; what is still there when the lease is over was left behind by a crash or an outage, and the sweeper publishes it.
+//! The memory path has given up by then, unless everything is very slow; a parcel that is sent twice does no harm.
 
 mod dispatch;
 mod sweep;

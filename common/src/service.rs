@@ -284,11 +284,7 @@ impl Service {
         work.spawn({
             let stop = stop.clone();
             let settings = settings.http.clone();
-            async move {
-                if let Err(error) = http::serve(listener, api, settings, checks, exporter, stop).await {
-                    tracing::error!(%error, "HTTP could not be served");
-                }
-            }
+            http::serve(listener, api, settings, checks, exporter, stop)
         });
 
         let consuming = shared.link.clone();

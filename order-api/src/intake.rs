@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use common::{
+    backoff::Backoff,
     db::DbError,
     events::{Line, OrderCreated},
     ids::{OrderId, UserId},
@@ -38,12 +39,16 @@ pub(crate) enum NotTaken {
     Refused,
 }
 
-type Answer = oneshot::Sender<Result<(), NotTaken>>;
+/// An order and whoever waits for its answer.
+struct Waiting {
+    order: NewOrder,
+    answer: oneshot::Sender<Result<(), NotTaken>>,
+}
 
 /// Hands orders to the task that writes them.
 #[derive(Clone)]
 pub(crate) struct Intake {
-    orders: mpsc::Sender<(NewOrder, Answer)>,
+    orders: mpsc::Sender<Waiting>,
 }
 
 impl Intake {
@@ -56,71 +61,77 @@ impl Intake {
     /// Returns once the order is committed.
     pub(crate) async fn take(&self, order: NewOrder) -> Result<(), NotTaken> {
         let (answer, answered) = oneshot::channel();
-        self.orders.try_send((order, answer)).map_err(|_| NotTaken::Busy)?;
+        self.orders.try_send(Waiting { order, answer }).map_err(|_| NotTaken::Busy)?;
         answered.await.unwrap_or(Err(NotTaken::Unavailable))
     }
 }
 
-async fn write(units: Units, mut queue: mpsc::Receiver<(NewOrder, Answer)>, settings: Orders) {
+async fn write(units: Units, mut queue: mpsc::Receiver<Waiting>, settings: Orders) {
     let most = settings.group_commit;
     let enough = settings.pace_until.min(most);
     let mut pace = Pace::new(Duration::from_millis(settings.pace_ms), settings.pace_from_per_second);
-    let mut group = Vec::with_capacity(most);
     let mut next = Instant::now();
+    let mut group = Vec::with_capacity(most);
     while queue.recv_many(&mut group, most).await > 0 {
         // What is gathered here travels the whole line together, so this is the place to wait for company.
         while group.len() < enough {
-            let more = queue.recv_many(&mut group, most);
-            match tokio::time::timeout_at(next, more).await {
+            let room = most - group.len();
+            match tokio::time::timeout_at(next, queue.recv_many(&mut group, room)).await {
                 Ok(1..) => {}
                 Ok(0) | Err(_) => break,
             }
         }
-        // Whoever waited too long was told to try again: their order must not appear after all.
-        group.retain(|(_, answer): &(NewOrder, Answer)| !answer.is_closed());
         next = pace.begin(Instant::now(), group.len());
-        let (orders, answers): (Vec<NewOrder>, Vec<Answer>) = group.drain(..).unzip();
-        let results = write_all(&units, &orders).await;
-        for (answer, result) in answers.into_iter().zip(results) {
-            // The client may have gone away meanwhile; its order stands all the same.
-            let _ = answer.send(result);
-        }
+        write_all(&units, std::mem::take(&mut group)).await;
     }
 }
 
-/// Writes a group. Where the database refuses it, it is split until the culprit stands alone: one bad order never costs
-/// another request its answer.
-async fn write_all(units: &Units, orders: &[NewOrder]) -> Vec<Result<(), NotTaken>> {
-    let mut results = Vec::with_capacity(orders.len());
-    let mut parts = vec![orders];
+/// Writes a group and answers everyone in it. Where the database refuses it, it is split until the culprit stands
+/// alone: one bad order never costs another request its answer.
+async fn write_all(units: &Units, group: Vec<Waiting>) {
+    let mut parts = vec![group];
+    let mut backoff = Backoff::new(Duration::from_millis(10), Duration::from_millis(200));
     let mut conflicts = 0;
-    while let Some(part) = parts.pop() {
-        match write_group(units, part).await {
-            Ok(()) => results.extend(part.iter().map(|_| Ok(()))),
+    while let Some(mut part) = parts.pop() {
+        // Whoever waited too long was told to try again: their order must not appear after all.
+        part.retain(|waiting| !waiting.answer.is_closed());
+        if part.is_empty() {
+            continue;
+        }
+        match write_group(units, &part).await {
+            Ok(()) => answer(part, Ok(())),
             Err(DbError::Conflict(_)) if conflicts < 5 => {
                 conflicts += 1;
                 parts.push(part);
+                backoff.wait().await;
             }
             Err(DbError::Refused { message, .. }) if part.len() == 1 => {
                 tracing::error!(error = message, "the database refused an order");
-                results.push(Err(NotTaken::Refused));
+                answer(part, Err(NotTaken::Refused));
             }
             Err(DbError::Refused { .. }) => {
-                let (left, right) = part.split_at(part.len() / 2);
-                parts.extend([right, left]);
+                let right = part.split_off(part.len() / 2);
+                parts.extend([right, part]);
             }
             Err(error) => {
                 tracing::warn!(%error, orders = part.len(), "orders could not be written");
-                results.extend(part.iter().map(|_| Err(NotTaken::Unavailable)));
+                answer(part, Err(NotTaken::Unavailable));
             }
         }
     }
-    results
 }
 
-async fn write_group(units: &Units, orders: &[NewOrder]) -> Result<(), DbError> {
+fn answer(part: Vec<Waiting>, result: Result<(), NotTaken>) {
+    for waiting in part {
+        // The client may have gone away meanwhile; its order stands all the same.
+        let _ = waiting.answer.send(result);
+    }
+}
+
+async fn write_group(units: &Units, part: &[Waiting]) -> Result<(), DbError> {
+    let orders: Vec<&NewOrder> = part.iter().map(|waiting| &waiting.order).collect();
     let mut unit = units.begin().await?;
-    store::insert(&mut unit.tx, orders)?;
+    store::insert(&mut unit.tx, &orders)?;
     for order in orders {
         let created = OrderCreated {
             order_id: order.id,

@@ -70,6 +70,7 @@ impl Orders {
         bounded("orders.pace_from_per_second", self.pace_from_per_second, 1, 1_000_000)?;
         bounded("orders.pace_ms", self.pace_ms, 0, 1_000)?;
         bounded("orders.pace_until", self.pace_until, 1, 10_000)?;
+        bounded("orders.catalogue_ms", self.catalogue_ms, 10, 600_000)?;
         bounded("orders.waiting", self.waiting, 1, 1_000_000)?;
         bounded("orders.currency.exponent", self.currency.exponent, 0, 4)
     }

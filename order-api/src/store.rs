@@ -16,7 +16,7 @@ use uuid::Uuid;
 use crate::{intake::NewOrder, order::Order};
 
 /// Writes new orders with the first row of their timelines.
-pub(crate) fn insert(tx: &mut Tx, orders: &[NewOrder]) -> Result<(), DbError> {
+pub(crate) fn insert(tx: &mut Tx, orders: &[&NewOrder]) -> Result<(), DbError> {
     let lines: Vec<String> = orders
         .iter()
         .map(|order| serde_json::to_string(&order.lines))

@@ -162,6 +162,14 @@ fn put(verdicts: &mut [Option<Verdict>], i: usize, verdict: Verdict) {
     }
 }
 
+/// Nothing is committed for a handler that leaves an event without an answer.
+fn one_for_each<A, I>(answers: &[A], items: &[I]) -> Result<(), Failure> {
+    if answers.len() == items.len() {
+        return Ok(());
+    }
+    Err(Failure::Fault(format!("the handler gave {} answers for {} events", answers.len(), items.len())))
+}
+
 struct Handling<'a, H> {
     handler: &'a H,
     units: &'a Units,
@@ -171,6 +179,7 @@ impl<H: Handler> Work<Event, Verdict> for Handling<'_, H> {
     async fn run(&self, events: &[Event]) -> Result<Vec<Verdict>, Failure> {
         let mut unit = self.units.begin().await?;
         let verdicts = self.handler.handle(&mut unit.tx, events, &mut unit.outbox).await?;
+        one_for_each(&verdicts, events)?;
         unit.commit().await?;
         Ok(verdicts)
     }
@@ -189,6 +198,7 @@ impl<H: EffectHandler> Work<Event, Step<H::Effect>> for Preparing<'_, H> {
     async fn run(&self, events: &[Event]) -> Result<Vec<Step<H::Effect>>, Failure> {
         let mut unit = self.units.begin().await?;
         let steps = self.handler.prepare(&mut unit.tx, events, &mut unit.outbox).await?;
+        one_for_each(&steps, events)?;
         unit.commit().await?;
         Ok(steps)
     }
@@ -207,6 +217,7 @@ impl<H: EffectHandler> Work<H::Outcome, Verdict> for Recording<'_, H> {
     async fn run(&self, outcomes: &[H::Outcome]) -> Result<Vec<Verdict>, Failure> {
         let mut unit = self.units.begin().await?;
         let verdicts = self.handler.record(&mut unit.tx, outcomes, &mut unit.outbox).await?;
+        one_for_each(&verdicts, outcomes)?;
         unit.commit().await?;
         Ok(verdicts)
     }

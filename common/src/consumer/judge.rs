@@ -65,10 +65,7 @@ impl Judge<'_> {
         let mut backoff = Backoff::new(Duration::from_millis(50), Duration::from_secs(2));
         let result = loop {
             match unwound(work.run(items)).await {
-                Ok(Ok(answers)) if answers.len() == items.len() => break Ok(Ok(answers)),
-                Ok(Ok(answers)) => {
-                    break Ok(Err(format!("the handler gave {} answers for {} events", answers.len(), items.len())));
-                }
+                Ok(Ok(answers)) => break Ok(Ok(answers)),
                 Ok(Err(Failure::Fault(why))) => break Ok(Err(why)),
                 Err(panic) => break Ok(Err(panic)),
                 Ok(Err(Failure::Conflict(why))) => {

@@ -101,7 +101,7 @@ impl<P: Process> Consumer<P> {
                 End::Held(why) => {
                     tracing::warn!(queue = self.queue, why, "held for too long; the deliveries go back to the queue");
                     let _ = lane.channel.close(200, "held".into()).await;
-                    if !self.until_the_database_answers().await {
+                    if !self.until_the_database_takes_writes().await {
                         return;
                     }
                 }
@@ -116,9 +116,9 @@ impl<P: Process> Consumer<P> {
     }
 
     /// `false` when told to stop first.
-    async fn until_the_database_answers(&self) -> bool {
+    async fn until_the_database_takes_writes(&self) -> bool {
         let mut backoff = Backoff::new(Duration::from_millis(200), Duration::from_secs(5));
-        while self.shared.units.db.check().await.is_err() {
+        while self.shared.units.db.check_writes().await.is_err() {
             if self.shared.stop.run_until_cancelled(backoff.wait()).await.is_none() {
                 return false;
             }
@@ -289,10 +289,11 @@ impl<P: Process> Consumer<P> {
             // The spans end with this scope; what the events cause is traced as their consequence.
             let _spans: Vec<_> = events.iter_mut().map(|event| trace::handling(self.queue, event)).collect();
             let judge = Judge { shared, queue: self.queue };
-            let verdicts = match self.process.process(&judge, &events).await {
-                Ok(verdicts) => verdicts,
-                Err(Held(why)) => return Err(End::Held(why)),
-            };
+            let mut verdicts = Vec::with_capacity(events.len());
+            // A parcel is taken whole, however many events it brings; a transaction is of bounded size all the same.
+            for some in events.chunks(shared.settings.max_events) {
+                verdicts.extend(self.process.process(&judge, some).await.map_err(|Held(why)| End::Held(why))?);
+            }
             onward.extend(
                 events
                     .iter()

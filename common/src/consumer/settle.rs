@@ -22,6 +22,8 @@ use crate::{
 const PATIENCE: Duration = Duration::from_secs(10);
 /// A reason is for people to read; a longer one is cut.
 const REASON_MOST: usize = 1_000;
+/// A subject is an order's id; another one is cut.
+const SUBJECT_MOST: usize = 255;
 
 /// Why an event died, as the headers of the dead letter say.
 #[derive(Debug, Clone, Copy)]
@@ -125,7 +127,8 @@ fn dead_letter(shared: &Shared, queue: &'static str, body: Vec<u8>, letter: &Let
     }
     if let Some(event) = letter.about {
         set("x-event-id", &event.id.to_string());
-        set("x-subject", &event.subject);
+        // All headers must fit one frame.
+        set("x-subject", &event.subject.chars().take(SUBJECT_MOST).collect::<String>());
     }
     headers.insert("x-attempts".into(), AMQPValue::LongLongInt(letter.attempts.into()));
     tracing::error!(

@@ -1,16 +1,23 @@
 //! From memory to the broker, and out of the table: the path that every event takes on an ordinary day.
 
-use std::time::Duration;
+use std::{
+    sync::{
+        Arc,
+        atomic::{AtomicUsize, Ordering},
+    },
+    time::Duration,
+};
 
-use tokio::sync::mpsc;
+use tokio::sync::{Mutex, mpsc};
 use uuid::Uuid;
 
 use crate::{backoff::Backoff, broker::Publisher, db::Db, events::Parcel};
 
 /// What is not confirmed by then is dropped from memory and left to the sweeper: well within the lease of 30 s.
 const PATIENCE: Duration = Duration::from_secs(10);
-/// Commits whose rows may wait in memory; beyond that they are left to the sweeper.
+/// Commits whose parcels may wait in memory, and their bytes; beyond that they are left to the sweeper.
 const WAITING_COMMITS: usize = 512;
+const WAITING_BYTES: usize = 64 * 1024 * 1024;
 /// How long deletions gather: nobody waits for them.
 const DELETE_EVERY: Duration = Duration::from_millis(50);
 const DELETE_MOST: usize = 10_000;
@@ -19,6 +26,8 @@ const DELETE_MOST: usize = 10_000;
 #[derive(Clone)]
 pub struct Dispatcher {
     commits: mpsc::Sender<Vec<Parcel>>,
+    /// Bytes that wait or are on their way.
+    waiting: Arc<AtomicUsize>,
 }
 
 impl Dispatcher {
@@ -26,10 +35,16 @@ impl Dispatcher {
     pub fn new(publisher: Publisher, db: Db) -> (Self, impl Future<Output = ()> + Send) {
         let (commits, queue) = mpsc::channel(WAITING_COMMITS);
         let (published, to_delete) = mpsc::channel(WAITING_COMMITS);
+        let waiting = Arc::new(AtomicUsize::new(0));
+        let sending = Sending { queue: Mutex::new(queue), publisher, waiting: Arc::clone(&waiting) };
         let work = async move {
-            tokio::join!(dispatch(queue, publisher, published), delete(to_delete, db));
+            // Two, so that one sends while the other waits for the broker to confirm.
+            let send = async {
+                tokio::join!(sending.run(published.clone()), sending.run(published));
+            };
+            tokio::join!(send, delete(to_delete, db));
         };
-        (Self { commits }, work)
+        (Self { commits, waiting }, work)
     }
 
     /// Sends the parcels on their way. Never waits: when too much is waiting already, the sweeper will see to them.
@@ -37,21 +52,39 @@ impl Dispatcher {
         if parcels.is_empty() {
             return;
         }
-        let count = parcels.len() as u64;
-        match self.commits.try_send(parcels) {
-            Ok(()) => metrics::counter!("conveyor_outbox_dispatched_total").increment(count),
-            Err(_) => metrics::counter!("conveyor_outbox_left_to_sweeper_total").increment(count),
+        let (count, bytes) = (parcels.len() as u64, bytes(&parcels));
+        let before = self.waiting.fetch_add(bytes, Ordering::Relaxed);
+        if before <= WAITING_BYTES && self.commits.try_send(parcels).is_ok() {
+            metrics::counter!("conveyor_outbox_dispatched_total").increment(count);
+        } else {
+            self.waiting.fetch_sub(bytes, Ordering::Relaxed);
+            metrics::counter!("conveyor_outbox_left_to_sweeper_total").increment(count);
         }
     }
 }
 
-async fn dispatch(mut queue: mpsc::Receiver<Vec<Parcel>>, publisher: Publisher, published: mpsc::Sender<Vec<Uuid>>) {
-    let mut commits = Vec::new();
-    while queue.recv_many(&mut commits, WAITING_COMMITS).await > 0 {
-        let parcels = commits.drain(..).flatten().collect();
-        let confirmed = publish(&publisher, parcels).await;
-        if published.send(confirmed).await.is_err() {
-            return;
+fn bytes(parcels: &[Parcel]) -> usize {
+    parcels.iter().map(|parcel| parcel.body.len()).sum()
+}
+
+struct Sending {
+    queue: Mutex<mpsc::Receiver<Vec<Parcel>>>,
+    publisher: Publisher,
+    waiting: Arc<AtomicUsize>,
+}
+
+impl Sending {
+    /// Sends what has gathered, again and again, until nothing more can come.
+    async fn run(&self, published: mpsc::Sender<Vec<Uuid>>) {
+        let mut commits = Vec::new();
+        while self.queue.lock().await.recv_many(&mut commits, WAITING_COMMITS).await > 0 {
+            let parcels: Vec<Parcel> = commits.drain(..).flatten().collect();
+            let bytes = bytes(&parcels);
+            let confirmed = publish(&self.publisher, parcels).await;
+            self.waiting.fetch_sub(bytes, Ordering::Relaxed);
+            if published.send(confirmed).await.is_err() {
+                return;
+            }
         }
     }
 }

@@ -34,9 +34,6 @@ pub(super) fn provider(
     let named =
         settings.otlp_endpoint.clone().or_else(|| std::env::var(VARIABLE).ok()).filter(|named| !named.is_empty());
     let Some(named) = named else { return Ok(None) };
-    if !(0.0..=1.0).contains(&settings.trace_ratio) {
-        return Err(ConfigError(format!("log.trace_ratio: {} is not between 0 and 1", settings.trace_ratio)));
-    }
     let exporter = SpanExporter::builder()
         .with_http()
         .with_http_client(Client { runtime: runtime.clone() })

@@ -1,5 +1,7 @@
 //! A server that is away is nobody's fault: nothing moves, no attempt is spent, and work goes on when it is back.
 
+use std::time::Duration;
+
 use e2e::{
     Database, LONG, Process, Proxy, Server, Vhost, assert_clean, eventually,
     obedient::{self, Deed, WORK, many},
@@ -72,6 +74,35 @@ async fn a_hold_that_lasts_gives_its_deliveries_back_once_and_resumes() {
     stage.until_obeyed(&[before, during].concat()).await;
     let said = worker.said();
     assert_eq!(said.matches("held for too long").count(), 1, "it gave back more than once");
+    assert!(worker.terminate().await.success());
+    assert_clean(&stage.database, &stage.vhost).await;
+}
+
+#[tokio::test]
+async fn a_server_that_answers_but_takes_no_writes_costs_one_return_and_nobody_their_life() {
+    let stage = Stage::set().await;
+    let mut environment = stage.environment();
+    environment.push(("CONVEYOR__CONSUMER__HOLD_MS".to_owned(), "200".to_owned()));
+    let mut worker = Process::spawn("fragile-worker", environment).await;
+    worker.wait_ready().await;
+    // As after a failover to a stand-by: questions are answered, writes are not.
+    let admin = stage.database.connect().await;
+    let role = format!("ALTER ROLE conveyor_orders IN DATABASE {}", stage.database.name);
+    let disconnect = "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE usename = 'conveyor_orders' AND datname = current_database()";
+    admin.batch_execute(&format!("{role} SET default_transaction_read_only = on; {disconnect}")).await.unwrap();
+
+    let events = many(1, Deed::Succeed);
+    stage.send(&events).await;
+    let returns = || worker.said().matches("held for too long").count();
+    eventually(LONG, "the delivery is given back", async || (returns() > 0).then_some(())).await;
+    // Five returns would make a dead letter of it, within two seconds.
+    let since = tokio::time::Instant::now();
+    while since.elapsed() < Duration::from_secs(3) {
+        assert_eq!(returns(), 1, "it was taken again although nothing could be written");
+        tokio::time::sleep(Duration::from_millis(100)).await;
+    }
+    admin.batch_execute(&format!("{role} RESET default_transaction_read_only; {disconnect}")).await.unwrap();
+    stage.until_obeyed(&events).await;
     assert!(worker.terminate().await.success());
     assert_clean(&stage.database, &stage.vhost).await;
 }

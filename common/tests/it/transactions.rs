@@ -107,12 +107,28 @@ async fn a_lost_race_is_a_conflict() {
     let (database, db) = narrow().await;
     works(&database, &db).await;
     let other = database.connect().await;
-    other.batch_execute("BEGIN; SELECT * FROM orders.effects FOR UPDATE").await.unwrap();
     let mut tx = db.begin().await.unwrap();
-    tx.query("SET LOCAL lock_timeout = '50ms'", &[]).await.unwrap();
+    tx.query("SET TRANSACTION ISOLATION LEVEL REPEATABLE READ", &[]).await.unwrap();
+    tx.query("SELECT * FROM effects", &[]).await.unwrap();
+    other.batch_execute("DELETE FROM orders.effects").await.unwrap();
     let error = tx.query("SELECT * FROM effects FOR UPDATE", &[]).await.unwrap_err();
     assert!(matches!(error, DbError::Conflict(_)), "{error:?}");
     drop(tx);
+    works(&database, &db).await;
+}
+
+#[tokio::test]
+async fn a_lock_that_somebody_keeps_and_a_statement_that_takes_too_long_are_nobodys_fault() {
+    let (database, db) = narrow().await;
+    works(&database, &db).await;
+    let other = database.connect().await;
+    other.batch_execute("BEGIN; SELECT * FROM orders.effects FOR UPDATE").await.unwrap();
+    for limit in ["lock_timeout", "statement_timeout"] {
+        let mut tx = db.begin().await.unwrap();
+        tx.query(&format!("SET LOCAL {limit} = '50ms'"), &[]).await.unwrap();
+        let error = tx.query("SELECT * FROM effects FOR UPDATE", &[]).await.unwrap_err();
+        assert!(matches!(error, DbError::Outage(_)), "{limit}: {error:?}");
+    }
     other.batch_execute("COMMIT").await.unwrap();
     works(&database, &db).await;
 }

@@ -1,8 +1,9 @@
 //! What cannot be read dies by itself, with its bytes.
 
+use common::events::Event;
 use e2e::{
     assert_clean,
-    obedient::{Deed, WORK, many, parcel},
+    obedient::{Deed, WORK, asking, many, parcel},
 };
 
 use crate::stage::{GRAVEYARD, Stage};
@@ -50,6 +51,24 @@ async fn a_body_that_is_no_parcel_goes_as_it_is() {
     died.sort();
     sent.sort();
     assert_eq!(died, sent);
+    worker.stop().await;
+    assert_clean(&stage.database, &stage.vhost).await;
+}
+
+#[tokio::test]
+async fn a_subject_of_any_length_can_die() {
+    let stage = Stage::set().await;
+    let neighbours = many(2, Deed::Succeed);
+    // Longer than a frame: the headers of a message must fit one.
+    let long = Event { subject: "x".repeat(200_000), ..asking(Deed::Reject) };
+    stage.send(&[long, neighbours[0].clone()]).await;
+    stage.send(&neighbours[1..]).await;
+    let worker = stage.work();
+    stage.until_obeyed(&neighbours).await;
+    stage.vhost.until_ready(GRAVEYARD, 1).await;
+    let letter = stage.vhost.drain(GRAVEYARD).await.remove(0);
+    assert_eq!(letter.header("x-subject"), "x".repeat(255));
+    assert_eq!(letter.events()[0]["subject"], "x".repeat(200_000));
     worker.stop().await;
     assert_clean(&stage.database, &stage.vhost).await;
 }

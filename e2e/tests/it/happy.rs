@@ -103,7 +103,7 @@ async fn an_order_of_nothing_is_paid_without_a_charge() {
 #[tokio::test]
 async fn an_unknown_order_is_not_found() {
     let line = Line::start().await;
-    for id in ["ORD00000000000070008000000000000000", "ORD123456", "%00", "ORD%2e%2e"] {
+    for id in ["ORD00000000000070008000000000000000", "ORD123456", "%00", "%FF", "ORD%2e%2e"] {
         let answer = line.api().http.get(&format!("/api/orders/{id}")).await.unwrap();
         assert_eq!((answer.status.as_u16(), &answer.json()["errors"][0]["code"]), (404, &json!("not_found")), "{id}");
     }

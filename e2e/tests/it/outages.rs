@@ -58,3 +58,21 @@ async fn without_the_database_clients_are_told_to_come_back_and_all_recovers_wit
     line.until_through(2, LONG).await;
     line.reconcile(2).await;
 }
+
+#[tokio::test]
+async fn an_order_whose_client_was_told_to_try_again_does_not_appear_after_all() {
+    let line = Line::start().await;
+    line.place().await;
+    line.until_through(1, LONG).await;
+    // Longer than a statement waits for a lock.
+    let mut admin = line.database.connect().await;
+    let locked = admin.transaction().await.unwrap();
+    locked.batch_execute("LOCK TABLE orders.orders").await.unwrap();
+    let answer = line.api().http.post_json("/api/orders/create", &documented()).await.unwrap();
+    assert_eq!(answer.status, 503, "{}", answer.text());
+    assert!(answer.headers.contains_key("retry-after"));
+    locked.commit().await.unwrap();
+    line.place().await;
+    line.until_through(2, LONG).await;
+    line.reconcile(2).await;
+}

@@ -2,7 +2,8 @@
 
 use std::time::Duration;
 
-use e2e::LONG;
+use e2e::{Database, LONG, Process, Vhost, service_settings};
+use tokio::{io::AsyncWriteExt as _, net::TcpStream};
 
 use crate::line::{Line, Load, SERVICES};
 
@@ -35,4 +36,21 @@ async fn a_process_told_to_stop_leaves_nothing_unfinished() {
     // on its way to a consumer in the moment of its cancellation and never arrived (rabbitmq-server #3729, #3746): one
     // or two, where a window given back unfinished would be hundreds.
     assert!(redelivered <= 4.0, "{redelivered} parcels came back");
+}
+
+#[tokio::test]
+async fn half_a_request_does_not_hold_up_a_stop() {
+    let (database, vhost) = (Database::create().await, Vhost::create().await);
+    let mut settings = service_settings("orders", &database, &vhost);
+    settings.insert("CONVEYOR__HTTP__REQUEST_TIMEOUT_MS".to_owned(), "500".to_owned());
+    let mut api = Process::spawn("order-api", settings).await;
+    api.wait_ready().await;
+    let mut connection = TcpStream::connect(("127.0.0.1", api.port)).await.unwrap();
+    connection.write_all(b"GET /healthz HTTP/1.1\r\nHost: ").await.unwrap();
+    // An idle connection is there too.
+    api.http.get("/healthz").await.unwrap();
+    let began = tokio::time::Instant::now();
+    let status = api.terminate().await;
+    assert!(status.success(), "{status}");
+    assert!(began.elapsed() < Duration::from_secs(5), "it took {:?}", began.elapsed());
 }

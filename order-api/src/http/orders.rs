@@ -2,7 +2,7 @@
 
 use axum::{
     Json,
-    extract::{Path, State},
+    extract::{Path, State, rejection::PathRejection},
     http::{HeaderMap, StatusCode},
     response::{IntoResponse as _, Response},
 };
@@ -94,9 +94,13 @@ struct ShownEntry {
     detail: Option<String>,
 }
 
-pub(super) async fn show(State(state): super::SharedState, Path(id): Path<String>) -> Result<Response, Problem> {
+pub(super) async fn show(
+    State(state): super::SharedState,
+    id: Result<Path<String>, PathRejection>,
+) -> Result<Response, Problem> {
     // An id that cannot exist is answered like one that does not.
     let unknown = || Problem::not_found("there is no such order");
+    let Path(id) = id.map_err(|_| unknown())?;
     let id: OrderId = id.parse().map_err(|_| unknown())?;
     let found = store::find(&state.db, id).await.map_err(|error| {
         tracing::warn!(%error, order.id = %id, "an order could not be read");
