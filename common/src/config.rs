@@ -129,6 +129,8 @@ pub struct Consumer {
     pub retry_delays_ms: Vec<u64>,
     /// How many calls to the outside world may be under way at once.
     pub effects: usize,
+    /// How long one of them may take.
+    pub effect_ms: u64,
     /// A hold longer than this gives its deliveries back to the broker.
     pub hold_ms: u64,
 }
@@ -213,6 +215,7 @@ impl Default for Consumer {
             unawaited_pace_ms: 50,
             retry_delays_ms: vec![1_000, 5_000, 30_000, 120_000, 600_000],
             effects: 64,
+            effect_ms: 30_000,
             hold_ms: 60_000,
         }
     }
@@ -245,6 +248,7 @@ impl Consumer {
         bounded("consumer.hold_ms", self.hold_ms, 100, 1_200_000)?;
         bounded("consumer.prefetch", self.prefetch, 1, 2_000)?;
         bounded("consumer.effects", self.effects, 1, 10_000)?;
+        bounded("consumer.effect_ms", self.effect_ms, 10, 600_000)?;
         bounded("consumer.pace_from_per_second", self.pace_from_per_second, 1, 1_000_000)?;
         bounded("consumer.pace_ms", self.pace_ms, 0, 1_000)?;
         bounded("consumer.unawaited_pace_ms", self.unawaited_pace_ms, 0, 1_000)?;

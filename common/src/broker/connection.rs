@@ -175,6 +175,11 @@ impl Link {
         Ok((connection, channel))
     }
 
+    /// Declares everything again, where something of it seems to be missing.
+    pub(super) async fn declare(&self, lane: &Lane) -> Result<(), BrokerError> {
+        tokio::time::timeout(ANSWER, self.inner.topology.declare(&lane.channel)).await.map_err(BrokerError::timeout)?
+    }
+
     /// Gives up the connection that `lane` is on, after an error there: everything on it starts afresh. Several users
     /// of one connection notice its end; only the first of them acts.
     pub async fn give_up(&self, lane: &Lane, why: &str) {

@@ -48,6 +48,12 @@ struct Job {
     answer: oneshot::Sender<Answers>,
 }
 
+/// What came of a round.
+#[derive(Clone, Copy)]
+struct Published {
+    returned: bool,
+}
+
 /// Hands parcels to the publishing tasks.
 #[derive(Clone)]
 pub struct Publisher {
@@ -128,7 +134,13 @@ async fn serve(
                 if received == 0 {
                     return None;
                 }
-                if let Err(error) = publish_all(&lane.channel, jobs).await {
+                let published = match publish_all(&lane.channel, jobs).await {
+                    // Somebody has removed a queue or a binding of ours. Whoever tries again will find it.
+                    Ok(Published { returned: true }) => link.declare(lane).await,
+                    Ok(Published { returned: false }) => Ok(()),
+                    Err(error) => Err(error),
+                };
+                if let Err(error) = published {
                     return Some(error.to_string());
                 }
             }
@@ -138,17 +150,20 @@ async fn serve(
 
 /// Publishes what the jobs ask for, all of them together, in groups that fit the window. After an error the rest is
 /// answered as not published.
-async fn publish_all(channel: &Channel, jobs: &mut Vec<Job>) -> Result<(), BrokerError> {
+async fn publish_all(channel: &Channel, jobs: &mut Vec<Job>) -> Result<Published, BrokerError> {
     jobs.retain(|job| !job.answer.is_closed() && job.expires > Instant::now());
     let parcels: Vec<&Parcel> = jobs.iter().flat_map(|job| &job.parcels).collect();
     let mut answers: Answers = Vec::with_capacity(parcels.len());
-    let mut result = Ok(());
+    let mut result = Ok(Published { returned: false });
     let mut rest = parcels.as_slice();
     while !rest.is_empty() {
         let (group, after) = rest.split_at(window(rest));
         rest = after;
         match publish_group(channel, group).await {
-            Ok(group_answers) => answers.extend(group_answers),
+            Ok((group_answers, returned)) => {
+                answers.extend(group_answers);
+                result = result.map(|before| Published { returned: before.returned || returned });
+            }
             Err(error) => {
                 let unpublished = || Err(NotPublished(error.to_string()));
                 answers.extend(std::iter::repeat_with(unpublished).take(group.len() + rest.len()));
@@ -175,7 +190,8 @@ fn window(parcels: &[&Parcel]) -> usize {
     fitting.count().max(1)
 }
 
-async fn publish_group(channel: &Channel, group: &[&Parcel]) -> Result<Answers, BrokerError> {
+/// Publishes the parcels, and says of each whether the broker has it, and whether it returned any.
+async fn publish_group(channel: &Channel, group: &[&Parcel]) -> Result<(Answers, bool), BrokerError> {
     let mut on_their_way: FuturesUnordered<_> =
         group.iter().enumerate().map(|(i, parcel)| async move { (i, publish_one(channel, parcel).await) }).collect();
     let mut confirmed = vec![false; group.len()];
@@ -195,7 +211,7 @@ async fn publish_group(channel: &Channel, group: &[&Parcel]) -> Result<Answers, 
     };
     tokio::time::timeout(ANSWER, drained).await.map_err(BrokerError::timeout)??;
     metrics::counter!("conveyor_parcels_published_total").increment(group.len() as u64);
-    Ok(group
+    let answers = group
         .iter()
         .zip(confirmed)
         .map(|(parcel, confirmed)| {
@@ -209,7 +225,8 @@ async fn publish_group(channel: &Channel, group: &[&Parcel]) -> Result<Answers, 
             }
             if confirmed { Ok(()) } else { Err(NotPublished("refused by the broker".to_owned())) }
         })
-        .collect())
+        .collect();
+    Ok((answers, !returned.is_empty()))
 }
 
 async fn publish_one(channel: &Channel, parcel: &Parcel) -> lapin::Result<Confirmation> {

@@ -1,5 +1,7 @@
 //! What a worker writes: a handler for each queue, and nothing else.
 
+use std::time::Duration;
+
 use futures_util::{StreamExt as _, stream};
 
 use super::judge::{Held, Judge, Work, unwound};
@@ -91,7 +93,7 @@ pub trait EffectHandler: Send + Sync + 'static {
         outbox: &mut Outbox,
     ) -> impl Future<Output = Result<Vec<Step<Self::Effect>>, Failure>> + Send;
 
-    /// Calls out. Several run at once.
+    /// Calls out. Several run at once, each no longer than `consumer.effect_ms`.
     fn perform(&self, effect: Self::Effect) -> impl Future<Output = Self::Outcome> + Send;
 
     /// Notes the outcomes. Returns one verdict per outcome, in order.
@@ -132,8 +134,9 @@ impl<H: EffectHandler> Process for ThreeSteps<H> {
                 Step::Settled(verdict) => verdicts.push(Some(verdict)),
             }
         }
+        let limit = Duration::from_millis(judge.shared.settings.effect_ms);
         let mut performed = stream::iter(effects)
-            .map(async |(i, effect)| (i, unwound(self.0.perform(effect)).await))
+            .map(async |(i, effect)| (i, within(limit, unwound(self.0.perform(effect))).await))
             .buffer_unordered(judge.shared.settings.effects);
         let mut places = Vec::new();
         let mut outcomes = Vec::new();
@@ -143,7 +146,7 @@ impl<H: EffectHandler> Process for ThreeSteps<H> {
                     places.push(i);
                     outcomes.push(outcome);
                 }
-                Err(panic) => put(&mut verdicts, i, Verdict::Retry(panic)),
+                Err(why) => put(&mut verdicts, i, Verdict::Retry(why)),
             }
         }
         drop(performed);
@@ -154,6 +157,13 @@ impl<H: EffectHandler> Process for ThreeSteps<H> {
         let unanswered = || Verdict::Retry("its effect has no outcome".to_owned());
         Ok(verdicts.into_iter().map(|verdict| verdict.unwrap_or_else(unanswered)).collect())
     }
+}
+
+/// An effect that gives no answer must not hold up the queue. Its intent is noted, so the next attempt asks under the
+/// same name.
+async fn within<T>(limit: Duration, effect: impl Future<Output = Result<T, String>>) -> Result<T, String> {
+    let none = |_| Err(format!("no outcome within {} ms", limit.as_millis()));
+    tokio::time::timeout(limit, effect).await.unwrap_or_else(none)
 }
 
 fn put(verdicts: &mut [Option<Verdict>], i: usize, verdict: Verdict) {

@@ -62,7 +62,12 @@ impl EffectHandler for Outside {
     }
 
     async fn perform(&self, event: Event) -> Event {
-        assert!(event.payload::<Asked>().unwrap().deed != Deed::Panic, "asked to panic outside");
+        let deed = event.payload::<Asked>().unwrap().deed;
+        assert!(deed != Deed::Panic, "asked to panic outside");
+        if deed == Deed::Abort {
+            // The outside world gives no answer.
+            std::future::pending::<()>().await;
+        }
         event
     }
 
@@ -73,11 +78,22 @@ impl EffectHandler for Outside {
 
 #[tokio::test]
 async fn a_panic_in_an_effect_is_its_events_fault_and_not_an_end() {
+    fails_outside(Deed::Panic, "asked to panic outside").await;
+}
+
+#[tokio::test]
+async fn an_effect_without_an_outcome_is_given_up_and_holds_nobody_up() {
+    fails_outside(Deed::Abort, "no outcome within 200 ms").await;
+}
+
+async fn fails_outside(deed: Deed, reason: &str) {
     let stage = Stage::set().await;
+    let mut settings = stage.settings();
+    settings.consumer.effect_ms = 200;
     let worker =
-        Worker::begin(stage.settings(), |service| service.consume_with_effects(&WORK, Outside(stage.obedient.clone())));
+        Worker::begin(settings, |service| service.consume_with_effects(&WORK, Outside(stage.obedient.clone())));
     let neighbours = many(9, Deed::Succeed);
-    let culprit = asking(Deed::Panic);
+    let culprit = asking(deed);
     stage.send(&[&neighbours[..4], std::slice::from_ref(&culprit), &neighbours[4..]].concat()).await;
     stage.vhost.until_ready(GRAVEYARD, 1).await;
     stage.until_obeyed(&neighbours).await;
@@ -85,7 +101,7 @@ async fn a_panic_in_an_effect_is_its_events_fault_and_not_an_end() {
     let letter = stage.vhost.drain(GRAVEYARD).await.remove(0);
     assert_eq!(letter.header("x-event-id"), culprit.id.to_string());
     assert_eq!((letter.header("x-death-kind"), letter.header("x-attempts")), ("exhausted", "3"));
-    assert!(letter.header("x-reason").contains("asked to panic outside"), "{}", letter.header("x-reason"));
+    assert!(letter.header("x-reason").contains(reason), "{}", letter.header("x-reason"));
     worker.stop().await;
     assert_clean(&stage.database, &stage.vhost).await;
 }

@@ -114,3 +114,18 @@ async fn a_dead_letter_queue_whose_consumer_crashes_thirty_times_loses_nothing()
     assert_eq!(left, bodies);
     assert_clean(&stage.database, &stage.vhost).await;
 }
+
+#[tokio::test]
+async fn a_delay_queue_that_somebody_deleted_is_made_again() {
+    let stage = Stage::set().await;
+    let worker = stage.work();
+    let before = many(1, Deed::Succeed);
+    stage.send(&before).await;
+    stage.until_obeyed(&before).await;
+    stage.vhost.delete_queue("delay.200").await;
+    stage.send(&many(1, Deed::Retry)).await;
+    stage.vhost.until_ready(GRAVEYARD, 1).await;
+    assert_eq!(stage.vhost.drain(GRAVEYARD).await.remove(0).header("x-attempts"), "3");
+    worker.stop().await;
+    assert_clean(&stage.database, &stage.vhost).await;
+}
