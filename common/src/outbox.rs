@@ -98,5 +98,5 @@ async fn delete_rows(db: &Db, ids: &[Uuid]) -> Result<(), DbError> {
     if ids.is_empty() {
         return Ok(());
     }
-    db.execute("DELETE FROM outbox WHERE id = ANY($1)", &[&ids]).await.map(|_| ())
+    db.execute(include_str!("outbox/delete.sql"), &[&ids]).await.map(|_| ())
 }

@@ -1,8 +1,9 @@
 //! One queue's consumer: a loop of sessions, each the life of one channel.
 //!
 //! Poison must not take its neighbours along. When a worker dies, every delivery it held comes back with its count
-//! raised, not only the culprit. So a session begins narrow, one parcel at a time; what came back before is handled
-//! alone; and only a parcel that is new, and was handled without harm, lets the session widen.
+//! raised, not only the culprit. So a session begins narrow, one parcel at a time; only a parcel that is new, and was
+//! handled without harm, lets it widen; and what came back before is handled alone, with nothing else in hand: a wide
+//! session that meets such a parcel puts it aside, takes no more, finishes what it has, and begins narrow again.
 
 use std::{sync::Arc, time::Duration};
 
@@ -79,11 +80,12 @@ enum Width {
     Wide,
 }
 
-/// Why a consumer was cancelled by us.
+/// What a consumer was cancelled for, by us.
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum Cancelled {
-    ToStop,
-    ToWiden,
+    Stop,
+    Widen,
+    Narrow,
 }
 
 impl<P: Process> Consumer<P> {
@@ -135,12 +137,13 @@ impl<P: Process> Consumer<P> {
                 Err(why) => return End::Lost(why),
             };
             match self.take(lane, &mut intake, width, &mut gate).await {
-                Ok(Some(Cancelled::ToStop)) => return End::Stopped,
-                Ok(Some(Cancelled::ToWiden)) if self.shared.stop.is_cancelled() => return End::Stopped,
-                Ok(Some(Cancelled::ToWiden)) => {
+                Ok(Some(Cancelled::Stop)) => return End::Stopped,
+                Ok(Some(_)) if self.shared.stop.is_cancelled() => return End::Stopped,
+                Ok(Some(Cancelled::Widen)) => {
                     width = Width::Wide;
                     gate = None;
                 }
+                Ok(Some(Cancelled::Narrow)) => width = Width::Narrow,
                 Ok(None) => return End::Lost(intake.why_ended()),
                 Err(end) => return end,
             }
@@ -184,7 +187,8 @@ impl<P: Process> Consumer<P> {
         let mut pace = settings.pace(self.awaited);
         let mut cancelled = None;
         // What is done and not acknowledged yet.
-        let (mut last, mut unacked) = (None, 0);
+        let (mut done, mut unacked) = (Vec::new(), 0);
+        let mut suspects: Vec<Delivered> = Vec::new();
         let mut leaving_since = None;
         loop {
             let batch = tokio::select! {
@@ -192,7 +196,7 @@ impl<P: Process> Consumer<P> {
                 batch = intake.next(settings) => batch,
                 () = self.told_to_stop(), if cancelled.is_none() => {
                     self.cancel(lane, intake).await?;
-                    cancelled = Some(Cancelled::ToStop);
+                    cancelled = Some(Cancelled::Stop);
                     continue;
                 }
                 () = tokio::time::sleep(QUIET), if gate.is_some() => {
@@ -201,23 +205,35 @@ impl<P: Process> Consumer<P> {
                 }
             };
             let Some(batch) = batch else {
-                settle::ack(last).await.map_err(End::Lost)?;
+                self.acknowledge(&mut done, &suspects).await?;
+                if cancelled.is_some() {
+                    self.handle_alone(lane, suspects).await?;
+                }
                 return Ok(cancelled);
             };
             let is_new = batch.iter().all(|delivered| delivered.returns == 0);
+            if width == Width::Wide && !is_new {
+                self.acknowledge(&mut done, &suspects).await?;
+                suspects.extend(batch);
+                if cancelled.is_none() {
+                    self.cancel(lane, intake).await?;
+                    cancelled = Some(Cancelled::Narrow);
+                }
+                continue;
+            }
             let events: usize = batch.iter().map(Delivered::size).sum();
             unacked += batch.len();
             let began = Instant::now();
             let next = pace.begin(began, events);
-            last = self.handle(lane, batch).await?;
+            done.extend(self.handle(lane, batch).await?);
             if cancelled.is_none() {
                 let stopping = self.shared.stop.is_cancelled();
                 let since = stopping.then(|| *leaving_since.get_or_insert(began));
                 cancelled = match since {
                     Some(since) if unacked >= self.prefetch(width).into() || since.elapsed() >= LEAVE_WITHIN => {
-                        Some(Cancelled::ToStop)
+                        Some(Cancelled::Stop)
                     }
-                    None if width == Width::Narrow && is_new => Some(Cancelled::ToWiden),
+                    None if width == Width::Narrow && is_new => Some(Cancelled::Widen),
                     _ => None,
                 };
                 if cancelled.is_some() {
@@ -226,7 +242,7 @@ impl<P: Process> Consumer<P> {
                     continue;
                 }
             }
-            settle::ack(last.take()).await.map_err(End::Lost)?;
+            self.acknowledge(&mut done, &suspects).await?;
             unacked = 0;
             metrics::histogram!("conveyor_batch_events", "queue" => self.queue).record(events as f64);
             metrics::histogram!("conveyor_batch_seconds", "queue" => self.queue).record(began.elapsed());
@@ -235,6 +251,24 @@ impl<P: Process> Consumer<P> {
                 self.shared.stop.run_until_cancelled(tokio::time::sleep_until(next)).await;
             }
         }
+    }
+
+    /// Acknowledges what is done, and nothing that was put aside before it.
+    async fn acknowledge(&self, done: &mut Vec<Acker>, suspects: &[Delivered]) -> Result<(), End> {
+        if suspects.is_empty() {
+            settle::ack_up_to(done.drain(..).next_back()).await.map_err(End::Lost)
+        } else {
+            settle::ack_each(done.drain(..)).await.map_err(End::Lost)
+        }
+    }
+
+    /// Handles what came back before, one parcel at a time, when there is nothing else in hand.
+    async fn handle_alone(&self, lane: &Lane, suspects: Vec<Delivered>) -> Result<(), End> {
+        for suspect in suspects {
+            let done = self.handle(lane, vec![suspect]).await?;
+            settle::ack_each(done).await.map_err(End::Lost)?;
+        }
+        Ok(())
     }
 
     /// Returns a moment after the stop, when what an acknowledgement has brought on its way has arrived.
@@ -253,8 +287,8 @@ impl<P: Process> Consumer<P> {
         }
     }
 
-    /// Does all that a batch asks for; what it returns acknowledges the whole of it.
-    async fn handle(&self, lane: &Lane, mut batch: Vec<Delivered>) -> Result<Option<Acker>, End> {
+    /// Does all that a batch asks for; what it returns is to be acknowledged.
+    async fn handle(&self, lane: &Lane, mut batch: Vec<Delivered>) -> Result<Vec<Acker>, End> {
         let shared = &*self.shared;
         let mut onward = Vec::new();
         let mut events: Vec<Event> = Vec::new();
@@ -302,6 +336,6 @@ impl<P: Process> Consumer<P> {
             );
         }
         settle::hand_over(shared, lane, onward).await.map_err(End::Lost)?;
-        Ok(batch.pop().map(|last| last.acker))
+        Ok(batch.into_iter().map(|delivered| delivered.acker).collect())
     }
 }

@@ -192,9 +192,23 @@ pub(super) async fn hand_over(shared: &Shared, lane: &Lane, mut parcels: Vec<Par
 }
 
 /// Acknowledges everything delivered up to and including this.
-pub(super) async fn ack(last: Option<Acker>) -> Result<(), String> {
-    let Some(acker) = last else { return Ok(()) };
-    match acker.ack(BasicAckOptions { multiple: true }).await {
+pub(super) async fn ack_up_to(last: Option<Acker>) -> Result<(), String> {
+    match last {
+        Some(last) => ack(&last, true).await,
+        None => Ok(()),
+    }
+}
+
+/// Acknowledges these and nothing else.
+pub(super) async fn ack_each(done: impl IntoIterator<Item = Acker>) -> Result<(), String> {
+    for acker in done {
+        ack(&acker, false).await?;
+    }
+    Ok(())
+}
+
+async fn ack(acker: &Acker, multiple: bool) -> Result<(), String> {
+    match acker.ack(BasicAckOptions { multiple }).await {
         Ok(true) => Ok(()),
         Ok(false) => Err("the channel was closed before the acknowledgement".to_owned()),
         Err(error) => Err(crate::db::describe(&error)),

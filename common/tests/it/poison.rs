@@ -5,7 +5,12 @@ use std::os::unix::process::ExitStatusExt as _;
 use common::events::Event;
 use e2e::{
     LONG, Process, assert_clean,
-    obedient::{Deed, asking, many},
+    obedient::{Deed, WORK, asking, many},
+};
+use futures_util::StreamExt as _;
+use lapin::{
+    options::{BasicConsumeOptions, BasicQosOptions},
+    types::FieldTable,
 };
 use tokio::time::Instant;
 
@@ -38,6 +43,36 @@ async fn one_that_aborts_the_process_while_much_is_prefetched_dies_alone() {
     stage.send(&[&neighbours[20..25], std::slice::from_ref(&poison), &neighbours[25..30]].concat()).await;
     stage.send_each(&neighbours[30..]).await;
     dies_alone(&stage, &poison, &neighbours).await;
+}
+
+#[tokio::test]
+async fn what_came_back_is_handled_when_nothing_else_is_in_hand() {
+    let stage = Stage::set().await;
+    let worker = stage.work();
+    let first = many(1, Deed::Succeed);
+    stage.send(&first).await;
+    stage.until_obeyed(&first).await;
+    // Now it is wide. While it is busy for a second, another consumer takes a parcel and dies.
+    let long = many(200, Deed::Slowly);
+    stage.send(&long).await;
+    let other = stage.vhost.channel().await;
+    other.basic_qos(1, BasicQosOptions::default()).await.unwrap();
+    let options = BasicConsumeOptions::default();
+    let mut taken = other.basic_consume(WORK.name.into(), "".into(), options, FieldTable::default()).await.unwrap();
+    let two = many(2, Deed::Succeed);
+    stage.send_each(&two).await;
+    let parcel: Vec<Event> = serde_json::from_slice(&taken.next().await.unwrap().unwrap().data).unwrap();
+    other.close(200, "as if it had died".into()).await.unwrap();
+    let others = many(20, Deed::Succeed);
+    stage.send_each(&others).await;
+
+    let all = [first, long, two, others].concat();
+    stage.until_obeyed(&all).await;
+    let at = |event: &Event| stage.obedient.heard(event.id).pop().unwrap().at;
+    let after = all.iter().filter(|event| event.id != parcel[0].id && at(event) > at(&parcel[0])).count();
+    assert_eq!(after, 0, "events that were in hand, and might have been taken along");
+    worker.stop().await;
+    assert_clean(&stage.database, &stage.vhost).await;
 }
 
 /// Restarts the worker whenever it has died, until the poison is in the dead letters.
