@@ -8,7 +8,7 @@ use std::{collections::HashMap, ffi::OsString, fmt::Display, time::Duration};
 use secrecy::{ExposeSecret, SecretString};
 use serde::{Deserialize, de::DeserializeOwned};
 
-use crate::pace::Pace;
+use crate::{events::MOST_EVENTS, pace::Pace};
 
 /// Reads the whole configuration: the sections every service has, and the service's own, which is named.
 pub fn load<Own: DeserializeOwned + Default>(section: Option<&str>) -> Result<Settings<Own>, ConfigError> {
@@ -262,7 +262,7 @@ impl Consumer {
 
 impl Outbox {
     pub fn check(&self) -> Result<(), ConfigError> {
-        bounded("outbox.parcel_events", self.parcel_events, 1, 1_000)?;
+        bounded("outbox.parcel_events", self.parcel_events, 1, MOST_EVENTS)?;
         bounded("outbox.parcel_bytes", self.parcel_bytes, 1_024, 8 * 1024 * 1024)?;
         bounded("outbox.sweep_ms", self.sweep_ms, 10, 600_000)
     }

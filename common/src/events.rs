@@ -6,7 +6,7 @@
 mod parcel;
 mod payloads;
 
-pub use parcel::{Opened, Packer, Parcel, open, pack};
+pub use parcel::{MOST_EVENTS, Opened, Packer, Parcel, open, pack};
 pub use payloads::*;
 
 use serde::{Deserialize, Serialize, de::DeserializeOwned};

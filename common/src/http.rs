@@ -28,6 +28,8 @@ use crate::{
 
 /// How long a connection may be quiet, or take to say what it wants.
 const HEAD_WITHIN: Duration = Duration::from_secs(30);
+/// How long a stop waits for busy connections to end by themselves.
+const BUSY_END_WITHIN: Duration = Duration::from_millis(500);
 /// How long after a failed accept the next is tried: most likely there are no file descriptors left.
 const AFTER_A_FAILED_ACCEPT: Duration = Duration::from_millis(200);
 
@@ -57,7 +59,10 @@ pub async fn serve(
         .fallback(async || Problem::not_found("there is nothing at this address"))
         .method_not_allowed_fallback(async || Problem::method_not_allowed())
         .layer(Extension(json::BodyLimit(settings.body_limit_bytes)))
-        .layer(middleware::from_fn(move |request, next| guard::guard(timeout, request, next)));
+        .layer(middleware::from_fn({
+            let stop = stop.clone();
+            move |request, next| guard::guard(timeout, stop.clone(), request, next)
+        }));
     let mut http = http1::Builder::new();
     http.timer(TokioTimer::new()).header_read_timeout(HEAD_WITHIN);
     let graceful = GracefulShutdown::new();
@@ -88,6 +93,10 @@ pub async fn serve(
         });
     }
     drop(listener);
+    // Busy connections end with their next answer, so that no request meets a closing door; then the quiet ones are
+    // closed.
+    let busy = async { while connections.join_next().await.is_some() {} };
+    let _ = tokio::time::timeout(BUSY_END_WITHIN, busy).await;
     // A request that was begun is answered within its time limit. Whoever has not said by then what they want is cut off.
     let _ = tokio::time::timeout(timeout, graceful.shutdown()).await;
     connections.shutdown().await;

@@ -25,7 +25,7 @@ pub enum BadMoney {
 
 /// The currency a shop trades in: its ISO 4217 code and how many decimal places it has.
 #[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
-#[serde(deny_unknown_fields)]
+#[serde(deny_unknown_fields, default)]
 pub struct Currency {
     pub code: String,
     pub exponent: u8,

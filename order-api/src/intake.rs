@@ -93,7 +93,7 @@ async fn write_all(units: &Units, group: Vec<Waiting>) {
     let mut backoff = Backoff::new(Duration::from_millis(10), Duration::from_millis(200));
     let mut conflicts = 0;
     while let Some(mut part) = parts.pop() {
-        // Whoever waited too long was told to try again: their order must not appear after all.
+        // Whoever waited too long was told to try again: what is not on its way yet must not appear after all.
         part.retain(|waiting| !waiting.answer.is_closed());
         if part.is_empty() {
             continue;

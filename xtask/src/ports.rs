@@ -87,11 +87,20 @@ pub fn free_block(count: u16) -> Result<u16> {
     const FIRST: u16 = 20_000;
     const BLOCK: u16 = 16;
     const BLOCKS: u16 = 750;
-    // Two that look at the same time should not look at the same place.
+    // The last port of a block belongs to no server: whoever holds it has the block. Without it, two that look at the same
+    // time could find the same ports free, and both use them.
+    let claim = |first: u16| {
+        let claim = TcpListener::bind((Ipv4Addr::LOCALHOST, first + BLOCK - 1)).ok()?;
+        (first..first + count).all(is_free).then_some(claim)
+    };
     let random = u16::from_be_bytes(crate::project::random_bytes()?);
     (0..BLOCKS)
         .map(|i| FIRST + (random % BLOCKS + i) % BLOCKS * BLOCK)
-        .find(|&first| (first..first + count).all(is_free))
+        .find_map(|first| {
+            // Held until this process ends. By then the servers listen, or are not there.
+            std::mem::forget(claim(first)?);
+            Some(first)
+        })
         .context("no free ports between 20000 and 32000")
 }
 

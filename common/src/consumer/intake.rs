@@ -25,8 +25,9 @@ pub(super) struct Delivered {
 
 impl Delivered {
     fn new(delivery: Delivery) -> Self {
-        let headers = delivery.properties.headers();
-        let returns = headers.as_ref().map_or(0, delivery_count).max(u32::from(delivery.redelivered));
+        // The header is the broker's only where the broker says that it delivers again; else it is the sender's.
+        let headers = delivery.properties.headers().as_ref().filter(|_| delivery.redelivered);
+        let returns = headers.map_or(0, delivery_count).max(u32::from(delivery.redelivered));
         let events = open(&delivery.data);
         Self { events, returns, acker: delivery.acker, body: delivery.data }
     }

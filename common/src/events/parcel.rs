@@ -32,6 +32,9 @@ pub fn pack<'a>(events: impl IntoIterator<Item = &'a [u8]>) -> Vec<u8> {
     body
 }
 
+/// The most events that may travel in one parcel. Each may have to travel on by itself, so what is larger dies whole.
+pub const MOST_EVENTS: usize = 1_000;
+
 /// Packs events into parcels as they come: one type to a parcel, within the limits.
 #[derive(Debug)]
 pub struct Packer {
@@ -131,6 +134,9 @@ pub fn open(body: &[u8]) -> Result<Vec<Opened>, String> {
     if raws.is_empty() {
         return Err("not a batch of events: it is empty".to_owned());
     }
+    if raws.len() > MOST_EVENTS {
+        return Err(format!("a batch of {} events: at most {MOST_EVENTS} travel together", raws.len()));
+    }
     Ok(raws
         .into_iter()
         .map(|raw| match serde_json::from_str(raw.get()) {
@@ -171,10 +177,9 @@ mod tests {
     #[test]
     fn events_are_packed_by_type_and_within_the_limits() {
         let order_id = OrderId::generate();
-        let event = |kind: &str| Event {
-            kind: kind.to_owned(),
-            ..Event::new("/test", order_id.to_string(), None, &InventoryLocked { order_id }).unwrap()
-        };
+        // Every time the same, for its time may be written in more digits or fewer.
+        let one = Event::new("/test", order_id.to_string(), None, &InventoryLocked { order_id }).unwrap();
+        let event = |kind: &str| Event { kind: kind.to_owned(), ..one.clone() };
         let size = serde_json::to_vec(&event("a")).unwrap().len();
         let packed = |events: usize, bytes: usize, kinds: &[&'static str]| {
             let limits = config::Outbox { parcel_events: events, parcel_bytes: bytes, ..config::Outbox::default() };

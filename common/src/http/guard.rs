@@ -4,12 +4,13 @@ use std::{panic::AssertUnwindSafe, time::Duration};
 
 use axum::{
     extract::{MatchedPath, Request},
-    http::{HeaderName, HeaderValue, StatusCode},
+    http::{HeaderName, HeaderValue, StatusCode, header::CONNECTION},
     middleware::Next,
     response::{IntoResponse as _, Response},
 };
 use futures_util::FutureExt as _;
 use tokio::time::Instant;
+use tokio_util::sync::CancellationToken;
 use uuid::Uuid;
 
 use super::{health::PAGES, problem::Problem};
@@ -19,7 +20,8 @@ const REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
 
 const TRACEPARENT: HeaderName = HeaderName::from_static("traceparent");
 
-pub(super) async fn guard(timeout: Duration, mut request: Request, next: Next) -> Response {
+/// After the stop, a connection ends with the answer that is given on it.
+pub(super) async fn guard(timeout: Duration, stop: CancellationToken, mut request: Request, next: Next) -> Response {
     let began = Instant::now();
     let id = request.headers().get(&REQUEST_ID).filter(|id| is_request_id(id)).cloned().unwrap_or_else(new_request_id);
     let path = request.extensions().get::<MatchedPath>().cloned();
@@ -44,6 +46,9 @@ pub(super) async fn guard(timeout: Duration, mut request: Request, next: Next) -
         count(path.as_str(), status, began.elapsed());
     }
     response.headers_mut().insert(REQUEST_ID, id);
+    if stop.is_cancelled() {
+        response.headers_mut().insert(CONNECTION, HeaderValue::from_static("close"));
+    }
     response
 }
 

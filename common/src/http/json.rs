@@ -120,7 +120,8 @@ fn malformed(what: &str) -> Problem {
     Problem::new(StatusCode::BAD_REQUEST, "malformed_json", format!("the body is not well-formed JSON: {what}"))
 }
 
-/// serde's messages quote what was sent. Only what was expected, and names of our own fields, are passed on.
+/// serde's messages quote what was sent. Only what was expected, which they end with, and names of our own fields, are
+/// passed on.
 fn field_error(path: &str, error: &serde_json::Error) -> FieldError {
     let text = error.to_string();
     let text = text.rsplit_once(" at line ").map_or(text.as_str(), |(text, _)| text);
@@ -135,10 +136,10 @@ fn field_error(path: &str, error: &serde_json::Error) -> FieldError {
     } else if text.starts_with("duplicate field") {
         FieldError::new("duplicate_field", at(named()), "is given more than once")
     } else if text.starts_with("unknown field") {
-        let expected = text.split_once(", expected ").map_or("", |(_, expected)| expected);
+        let expected = text.rsplit_once(", expected ").map_or("", |(_, expected)| expected);
         FieldError::new("unknown_field", short(path), format!("there is no such field; expected {expected}"))
     } else {
-        let message = match text.split_once(", expected ") {
+        let message = match text.rsplit_once(", expected ") {
             Some((_, expected)) => format!("must be {expected}"),
             // A refusal in our own words.
             None => text.to_owned(),
@@ -186,6 +187,8 @@ mod tests {
         );
         assert_eq!(refusal(r#"{"items":[{"quantity":1.5}]}"#), ("invalid_field", field("items[0].quantity")));
         assert_eq!(refusal(r#"{"items":[{}]}"#), ("missing_field", field("items[0].quantity")));
+        assert_eq!(refusal(r#"{"items":"x, expected secret"}"#), ("invalid_field", field("items")));
+        assert_eq!(refusal(r#"{"items":[],"x, expected secret":1}"#).0, "unknown_field");
         assert_eq!(refusal("{}"), ("missing_field", field("items")));
         assert_eq!(refusal(r#"{"items":[],"items":[]}"#), ("duplicate_field", field("items")));
         assert_eq!(refusal(r#"{"items":[],"more":1}"#), ("unknown_field", field("more")));
