@@ -11,9 +11,9 @@ use crate::{project, say, signals, test};
 
 /// Measures throughput and latency in release, with fresh servers of its own
 ///
-/// `cargo xtask bench -- --help` shows the load generator's own options.
+/// All options are the load generator's own.
 #[derive(Args)]
-#[command(verbatim_doc_comment)]
+#[command(verbatim_doc_comment, disable_help_flag = true)]
 pub struct Arguments {
     /// Passed on to the load generator
     #[arg(trailing_var_arg = true, allow_hyphen_values = true)]
@@ -21,6 +21,9 @@ pub struct Arguments {
 }
 
 pub fn run(arguments: &Arguments) -> Result<ExitCode> {
+    if arguments.arguments.iter().any(|argument| argument == "--help" || argument == "-h") {
+        return help();
+    }
     let dir = project::local()?.join("bench");
     let _turn = lock(&dir)?;
     test::clear(&dir)?;
@@ -28,6 +31,13 @@ pub fn run(arguments: &Arguments) -> Result<ExitCode> {
     let result = measure(&backing, &arguments.arguments);
     test::clear(&dir)?;
     result
+}
+
+/// The load generator's own help needs no servers.
+fn help() -> Result<ExitCode> {
+    project::build(&["--release", "--package", "bench"])?;
+    let status = signals::run(Command::new(project::target()?.join("release/bench")).arg("--help"))?;
+    Ok(if status.success() { ExitCode::SUCCESS } else { ExitCode::FAILURE })
 }
 
 fn measure(backing: &Backing, arguments: &[String]) -> Result<ExitCode> {

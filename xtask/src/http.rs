@@ -22,7 +22,7 @@ pub fn get(url: &str) -> Result<(u16, Value)> {
 
 pub fn post(url: &str, body: &str) -> Result<(u16, Value)> {
     answer(agent().post(url).header("content-type", "application/json").send(body))
-        .with_context(|| format!("no answer to POST {url}"))
+        .with_context(|| format!("no answer to POST {url} (is it running? `cargo xtask up` starts it)"))
 }
 
 fn answer(result: Result<ureq::http::Response<ureq::Body>, ureq::Error>) -> Result<(u16, Value)> {
