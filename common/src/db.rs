@@ -6,7 +6,7 @@ use deadpool_postgres::{
     Manager, ManagerConfig, Object, Pool, PoolError, QueueMode, RecyclingMethod, Runtime, Timeouts,
 };
 use futures_util::{
-    future::{OptionFuture, join, join3},
+    future::{OptionFuture, join, join_all, join3},
     poll,
 };
 use tokio_postgres::{NoTls, Row, Statement, error::SqlState, types::ToSql};
@@ -20,8 +20,16 @@ const SESSION: &str = "-c plan_cache_mode=force_generic_plan -c enable_seqscan=o
     -c enable_mergejoin=off -c enable_memoize=off -c jit=off -c statement_timeout=8s -c lock_timeout=5s \
     -c idle_in_transaction_session_timeout=15s -c timezone=UTC";
 
+/// Somebody else was there first. Where a row may well be there already, a statement says what then (`ON CONFLICT`);
+/// where it does not, the row came while the transaction ran.
+const CONFLICTS: [SqlState; 3] =
+    [SqlState::T_R_SERIALIZATION_FAILURE, SqlState::T_R_DEADLOCK_DETECTED, SqlState::UNIQUE_VIOLATION];
+
 /// A parameter that a statement owns, so that it can wait for the commit.
 pub type Param = Box<dyn ToSql + Sync + Send>;
+
+/// Parameters that a statement borrows.
+pub type Params<'a> = &'a [&'a (dyn ToSql + Sync)];
 
 /// Boxes a statement's parameters.
 #[macro_export]
@@ -43,12 +51,12 @@ pub enum DbError {
     /// PostgreSQL cannot be reached or cannot work: nobody's fault, and it will pass.
     #[error("the database is not available: {0}")]
     Outage(String),
-    /// This transaction lost to another one: the same again may well succeed.
+    /// This transaction lost to another one: if it looks again, it may well succeed.
     #[error("the transaction conflicted with another: {0}")]
     Conflict(String),
     /// PostgreSQL refused what it was asked to do.
-    #[error("{message}")]
-    Refused { message: String, constraint: Option<String> },
+    #[error("{0}")]
+    Refused(String),
 }
 
 impl Db {
@@ -81,14 +89,14 @@ impl Db {
     }
 
     /// One statement by itself.
-    pub async fn query(&self, sql: &str, params: &[&(dyn ToSql + Sync)]) -> Result<Vec<Row>, DbError> {
+    pub async fn query(&self, sql: &str, params: Params<'_>) -> Result<Vec<Row>, DbError> {
         let client = self.pool.get().await?;
         let statement = client.prepare_cached(sql).await?;
         Ok(client.query(&statement, params).await?)
     }
 
     /// One statement by itself; how many rows it touched.
-    pub async fn execute(&self, sql: &str, params: &[&(dyn ToSql + Sync)]) -> Result<u64, DbError> {
+    pub async fn execute(&self, sql: &str, params: Params<'_>) -> Result<u64, DbError> {
         let client = self.pool.get().await?;
         let statement = client.prepare_cached(sql).await?;
         Ok(client.execute(&statement, params).await?)
@@ -139,17 +147,55 @@ struct Write {
 
 impl Tx {
     /// Reads, or writes something whose answer is needed. It sees the writes before it.
-    pub async fn query(&mut self, sql: &str, params: &[&(dyn ToSql + Sync)]) -> Result<Vec<Row>, DbError> {
+    pub async fn query(&mut self, sql: &str, params: Params<'_>) -> Result<Vec<Row>, DbError> {
+        let [rows] = self.queries([(sql, params)]).await?;
+        Ok(rows)
+    }
+
+    /// Several queries in one round trip, one after the other.
+    pub async fn queries<const N: usize>(
+        &mut self,
+        queries: [(&str, Params<'_>); N],
+    ) -> Result<[Vec<Row>; N], DbError> {
         let client = self.client.as_ref().ok_or_else(over)?;
         let writes = Together::prepare(client, std::mem::take(&mut self.writes)).await?;
-        let statement = client.prepare_cached(sql).await?;
+        let mut prepared = Vec::with_capacity(N);
+        for (sql, params) in queries {
+            prepared.push((client.prepare_cached(sql).await?, params));
+        }
         let begin = (!std::mem::replace(&mut self.is_open, true)).then(|| client.batch_execute("BEGIN"));
+        let asked = join_all(prepared.iter().map(|(statement, params)| client.query(statement, params)));
         // Polled in this order, they are sent in this order, and travel together.
-        let (begun, written, rows) =
-            join3(OptionFuture::from(begin), writes.execute(client), client.query(&statement, params)).await;
+        let (begun, written, rows) = join3(OptionFuture::from(begin), writes.execute(client), asked).await;
         begun.transpose()?;
         written?;
-        Ok(rows?)
+        let rows: Vec<Vec<Row>> = rows.into_iter().collect::<Result<_, _>>()?;
+        rows.try_into().map_err(|_| over())
+    }
+
+    /// Writes something that may stand whatever becomes of the rest, before anything else: it is a transaction by
+    /// itself, in one round trip. After an error nothing of it stands, and everything else may still be done.
+    pub async fn note(&mut self, sql: &str, params: Params<'_>) -> Result<(), DbError> {
+        if self.is_open || !self.writes.is_empty() {
+            return Err(DbError::unexpected("a note comes first"));
+        }
+        let client = self.client.as_ref().ok_or_else(over)?;
+        let statement = client.prepare_cached(sql).await?;
+        self.is_open = true;
+        let noted = client.execute(&statement, params).await;
+        self.is_open = false;
+        Ok(noted.map(|_| ())?)
+    }
+
+    /// Forgets everything so far, after an error too, so that it can be done in another way.
+    pub async fn start_over(&mut self) -> Result<(), DbError> {
+        self.writes.clear();
+        if self.is_open {
+            let client = self.client.as_ref().ok_or_else(over)?;
+            client.batch_execute("ROLLBACK").await?;
+            self.is_open = false;
+        }
+        Ok(())
     }
 
     /// Writes, at the latest with the commit, in no particular order among the writes of a transaction: they must not
@@ -255,7 +301,7 @@ fn renumbered(sql: &str, others: usize) -> String {
 impl DbError {
     /// What is in a table is not what the program that owns it puts there, or cannot be put there.
     pub fn unexpected(what: impl std::fmt::Display) -> Self {
-        Self::Refused { message: what.to_string(), constraint: None }
+        Self::Refused(what.to_string())
     }
 }
 
@@ -264,7 +310,7 @@ impl From<PoolError> for DbError {
         match error {
             PoolError::Backend(error) => match DbError::from(error) {
                 // Whatever stops a connection from being made is an outage: a wrong password is mended by others.
-                DbError::Refused { message, .. } => DbError::Outage(message),
+                DbError::Refused(message) => DbError::Outage(message),
                 other => other,
             },
             other => DbError::Outage(other.to_string()),
@@ -281,22 +327,20 @@ impl From<tokio_postgres::Error> for DbError {
             return if error.is_closed() || std::error::Error::source(&error).is_none_or(|s| s.is::<std::io::Error>()) {
                 DbError::Outage(message)
             } else {
-                DbError::Refused { message, constraint: None }
+                DbError::Refused(message)
             };
         };
         let code = db.code();
         let message = format!("{} (SQLSTATE {})", db.message(), code.code());
         match code.code().get(..2) {
-            _ if *code == SqlState::T_R_SERIALIZATION_FAILURE || *code == SqlState::T_R_DEADLOCK_DETECTED => {
-                DbError::Conflict(message)
-            }
+            _ if CONFLICTS.contains(code) => DbError::Conflict(message),
             // 08 connection, 53 out of resources, 57 shutdown, recovery and too slow, 58 the disk failed; 55P03 a lock
             // that somebody holds for long, 25006 a stand-by.
             Some("08" | "53" | "57" | "58") => DbError::Outage(message),
             _ if *code == SqlState::LOCK_NOT_AVAILABLE || *code == SqlState::READ_ONLY_SQL_TRANSACTION => {
                 DbError::Outage(message)
             }
-            _ => DbError::Refused { message, constraint: db.constraint().map(str::to_owned) },
+            _ => DbError::Refused(message),
         }
     }
 }

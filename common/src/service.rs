@@ -175,6 +175,8 @@ pub struct Service {
     support: JoinSet<()>,
     stop_support: CancellationToken,
     queues: Vec<&'static str>,
+    /// What must be well before the service is ready, besides what every service needs.
+    checks: Vec<Check>,
 }
 
 impl Service {
@@ -219,7 +221,17 @@ impl Service {
             gate: Arc::new(Mutex::new(())),
             stop,
         });
-        Ok(Self { about, settings, shared, publishing, work, support, stop_support, queues: Vec::new() })
+        Ok(Self {
+            about,
+            settings,
+            shared,
+            publishing,
+            work,
+            support,
+            stop_support,
+            queues: Vec::new(),
+            checks: Vec::new(),
+        })
     }
 
     /// For work outside the queues: what it commits announces its events like any other.
@@ -252,6 +264,11 @@ impl Service {
         }
     }
 
+    /// Something of the service's own that must be well before it is ready.
+    pub fn require(&mut self, check: Check) {
+        self.checks.push(check);
+    }
+
     /// Runs a task of the service's own. It must end by itself after the stop.
     pub fn spawn(&mut self, task: impl Future<Output = ()> + Send + 'static) {
         self.work.spawn(task);
@@ -259,10 +276,12 @@ impl Service {
 
     /// Runs until told to stop, then leaves in good order: take no more, finish, publish, go.
     pub async fn run(self, api: Router) -> Result<(), ServiceError> {
-        let Self { about, settings, shared, publishing, mut work, mut support, stop_support, queues } = self;
+        let Self { about, settings, shared, publishing, mut work, mut support, stop_support, queues, checks: own } =
+            self;
         let stop = shared.stop.clone();
         let listener = http::listen(&settings.http, about.bind).await?;
-        let checks = checks(&shared.units.db, &shared.link, &publishing, about.needs_broker, !queues.is_empty());
+        let mut checks = checks(&shared.units.db, &shared.link, &publishing, about.needs_broker, !queues.is_empty());
+        checks.extend(own);
         let exporter = telemetry::start_metrics();
         if let Some(exporter) = exporter.clone() {
             support.spawn({

@@ -10,18 +10,26 @@ use uuid::Uuid;
 
 use crate::message::Message;
 
+const INSERT: &str = include_str!("store/insert_notifications.sql");
+const INSERT_MISSING: &str =
+    concat!(include_str!("store/insert_notifications.sql"), "ON CONFLICT DO NOTHING RETURNING event_id");
+
 /// Notes what is about to be sent, and returns which of it was not sent before.
 ///
-/// Fence first: the insert is a statement of its own, so the read that follows sees what others have committed. Rows
-/// that are new are ours already, and on an ordinary day there are no others.
+/// On an ordinary day all are new, and the insert says so by succeeding. Where one is not, the fence comes first: an
+/// insert of what is missing, and only then a read, which so sees what others have committed.
 pub(crate) async fn note(tx: &mut Tx, channel: &'static str, messages: &[&Message]) -> Result<HashSet<Uuid>, DbError> {
     let messages: BTreeMap<Uuid, &Message> = messages.iter().map(|message| (message.id, *message)).collect();
     let ids: Vec<Uuid> = messages.keys().copied().collect();
     let orders: Vec<Uuid> = messages.values().map(|message| message.order_id.0).collect();
     let users: Vec<&str> = messages.values().map(|message| message.user_id.as_str()).collect();
     let kinds: Vec<&str> = messages.values().map(|message| message.kind.as_str()).collect();
-    let sql = include_str!("store/insert_notifications.sql");
-    let rows = tx.query(sql, &[&channel, &ids, &orders, &users, &kinds]).await?;
+    match tx.note(INSERT, &[&channel, &ids, &orders, &users, &kinds]).await {
+        Ok(()) => return Ok(ids.into_iter().collect()),
+        Err(DbError::Conflict(_)) => {}
+        Err(error) => return Err(error),
+    }
+    let rows = tx.query(INSERT_MISSING, &[&channel, &ids, &orders, &users, &kinds]).await?;
     let mut unsent: HashSet<Uuid> = rows.iter().map(|row| row.try_get(0)).collect::<Result<_, _>>()?;
     if unsent.len() < ids.len() {
         let others: Vec<Uuid> = ids.into_iter().filter(|id| !unsent.contains(id)).collect();

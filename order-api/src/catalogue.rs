@@ -5,6 +5,7 @@ use std::{collections::HashMap, sync::Arc, time::Duration};
 use common::{
     Backoff,
     db::{Db, DbError},
+    http::Check,
     ids::ProductId,
     money::Money,
 };
@@ -27,6 +28,15 @@ impl Catalogue {
             stop.run_until_cancelled(refresh(db, every, sender)).await;
         };
         (Self { prices }, refresh)
+    }
+
+    /// Whether orders can be priced.
+    pub(crate) fn check(&self) -> Check {
+        let prices = self.prices.clone();
+        Check::new("catalogue", true, move || {
+            let is_read = prices.borrow().is_some();
+            async move { if is_read { Ok(()) } else { Err("not read yet".to_owned()) } }
+        })
     }
 
     /// The prices, unless the database has not been reached yet.

@@ -105,11 +105,11 @@ async fn write_all(units: &Units, group: Vec<Waiting>) {
                 parts.push(part);
                 backoff.wait().await;
             }
-            Err(DbError::Refused { message, .. }) if part.len() == 1 => {
-                tracing::error!(error = message, "the database refused an order");
+            Err(DbError::Refused(why) | DbError::Conflict(why)) if part.len() == 1 => {
+                tracing::error!(error = why, "the database refused an order");
                 answer(part, Err(NotTaken::Refused));
             }
-            Err(DbError::Refused { .. }) => {
+            Err(DbError::Refused(_) | DbError::Conflict(_)) => {
                 let right = part.split_off(part.len() / 2);
                 parts.extend([right, part]);
             }

@@ -57,7 +57,7 @@ impl Default for Orders {
             group_commit: 256,
             pace_from_per_second: 200,
             pace_ms: 20,
-            pace_until: 32,
+            pace_until: 64,
             waiting: 2_048,
             catalogue_ms: 500,
         }
@@ -88,6 +88,7 @@ pub async fn run(settings: Settings<Orders>, stop: CancellationToken) -> Result<
     }
     let every = Duration::from_millis(own.catalogue_ms);
     let (catalogue, refresh) = catalogue::Catalogue::new(service.units().db.clone(), every, service.stop().clone());
+    service.require(catalogue.check());
     let (intake, write) = intake::Intake::new(service.units().clone(), &own);
     service.spawn(refresh);
     service.spawn(write);

@@ -39,9 +39,10 @@ pub(crate) fn insert(tx: &mut Tx, orders: &[&NewOrder]) -> Result<(), DbError> {
     Ok(())
 }
 
-/// Reads the orders of a batch and locks them, in the order of their ids, so that two batches cannot deadlock.
-pub(crate) async fn lock(tx: &mut Tx, ids: &[Uuid]) -> Result<HashMap<OrderId, Order>, DbError> {
-    let rows = tx.query(include_str!("store/lock_orders.sql"), &[&ids]).await?;
+/// Reads the orders of a batch, and locks none of them: if somebody else takes an order a step further before this
+/// transaction does, [`record`] finds that step in the timeline, and the transaction is a conflict.
+pub(crate) async fn read(tx: &mut Tx, ids: &[Uuid]) -> Result<HashMap<OrderId, Order>, DbError> {
+    let rows = tx.query(include_str!("store/read_orders.sql"), &[&ids]).await?;
     rows.iter().map(|row| order(row).map(|order| (order.id, order))).collect()
 }
 
@@ -53,12 +54,14 @@ pub(crate) struct Transition {
     pub detail: Option<String>,
 }
 
-/// Writes the transitions of a batch: every one into the timelines, the last of each order into its row.
-pub(crate) fn record(tx: &mut Tx, transitions: &[Transition]) {
+/// Writes the transitions of a batch: every one into the timelines, the last of each order into its row. A timeline has
+/// each version once, so of two transactions that take an order from the same version to the next, one fails.
+pub(crate) fn record(tx: &mut Tx, mut transitions: Vec<Transition>) {
     if transitions.is_empty() {
         return;
     }
-    // By id, as they lie in the table.
+    // By id, as they lie in the table, and so that two batches with the same orders come upon them in the same order.
+    transitions.sort_unstable_by_key(|t| (t.order.id, t.order.version));
     let last: BTreeMap<OrderId, &Order> = transitions.iter().map(|t| (t.order.id, &t.order)).collect();
     let orders: Vec<&Order> = last.into_values().collect();
     tx.write(
@@ -76,8 +79,8 @@ pub(crate) fn record(tx: &mut Tx, transitions: &[Transition]) {
             transitions.iter().map(|t| t.order.id.0).collect::<Vec<_>>(),
             transitions.iter().map(|t| t.order.version).collect::<Vec<_>>(),
             transitions.iter().map(|t| t.order.status.as_str()).collect::<Vec<_>>(),
-            transitions.iter().map(|t| t.cause.clone()).collect::<Vec<_>>(),
-            transitions.iter().map(|t| t.detail.clone()).collect::<Vec<_>>(),
+            transitions.iter_mut().map(|t| std::mem::take(&mut t.cause)).collect::<Vec<_>>(),
+            transitions.into_iter().map(|t| t.detail).collect::<Vec<_>>(),
         ],
     );
 }

@@ -1,7 +1,7 @@
 //! The `payments` schema: each statement takes a whole batch.
 
 use std::{
-    collections::{HashMap, HashSet},
+    collections::{BTreeMap, HashMap, HashSet},
     fmt,
     str::FromStr,
 };
@@ -62,34 +62,54 @@ pub(crate) struct Payment {
     pub reason: Option<String>,
 }
 
+impl Payment {
+    /// A first attempt, of which nothing is known yet.
+    fn opened(id: TransactionId, amount: Money) -> Self {
+        Self { id, attempt: 1, state: State::Open, amount, reference: None, reason: None }
+    }
+}
+
 fn holder(order_id: OrderId) -> String {
     format!("order:{order_id}")
 }
 
+const OPEN: &str = include_str!("store/open_payments.sql");
+/// Whatever attempt there is, there is a first one: that key decides, and the others need not be searched.
+const OPEN_MISSING: &str =
+    concat!(include_str!("store/open_payments.sql"), "ON CONFLICT (holder, attempt) DO NOTHING RETURNING id");
+
 /// Opens the first attempt of each order that has none, and locks and returns the latest attempt of every one.
 ///
-/// Fence first: the insert is a statement of its own, so the read that follows sees what others have committed. Rows
-/// that are new are ours already, and on an ordinary day there are no others.
+/// On an ordinary day all are new, and the insert says so by succeeding. Where one is not, the fence comes first: an
+/// insert of what is missing, and only then a read, which so sees what others have committed.
 pub(crate) async fn open_first_attempts(
     tx: &mut Tx,
-    wanted: &HashMap<OrderId, &OrderPaymentDue>,
+    wanted: &BTreeMap<OrderId, &OrderPaymentDue>,
 ) -> Result<HashMap<OrderId, Payment>, DbError> {
-    let mut orders: Vec<(String, OrderId, Money)> =
-        wanted.iter().map(|(id, due)| (holder(*id), *id, due.amount)).collect();
-    orders.sort_unstable_by(|a, b| a.0.cmp(&b.0));
-    let ids: Vec<Uuid> = orders.iter().map(|_| TransactionId::generate().0).collect();
-    let holders: Vec<&str> = orders.iter().map(|(holder, ..)| holder.as_str()).collect();
-    let amounts: Vec<i64> = orders.iter().map(|(_, _, amount)| amount.0).collect();
-    let mut rows = tx.query(include_str!("store/open_payments.sql"), &[&ids, &holders, &amounts]).await?;
-    if rows.len() < orders.len() {
-        let new: HashSet<&str> = rows.iter().map(|row| row.try_get("holder")).collect::<Result<_, _>>()?;
-        let others: Vec<&str> = holders.iter().copied().filter(|holder| !new.contains(holder)).collect();
-        let found = tx.query(include_str!("store/lock_payments.sql"), &[&others]).await?;
-        rows.extend(found);
+    let holders: Vec<String> = wanted.keys().map(|id| holder(*id)).collect();
+    let ids: Vec<Uuid> = holders.iter().map(|_| TransactionId::generate().0).collect();
+    let amounts: Vec<i64> = wanted.values().map(|due| due.amount.0).collect();
+    let noted = tx.note(OPEN, &[&ids, &holders, &amounts]).await;
+    let mut payments: HashMap<OrderId, Payment> = wanted
+        .iter()
+        .zip(&ids)
+        .map(|((id, due), own)| (*id, Payment::opened(TransactionId(*own), due.amount)))
+        .collect();
+    match noted {
+        Ok(()) => return Ok(payments),
+        Err(DbError::Conflict(_)) => {}
+        Err(error) => return Err(error),
     }
-    let ids: HashMap<&str, OrderId> = orders.iter().map(|(holder, id, _)| (holder.as_str(), *id)).collect();
-    let mut payments = HashMap::with_capacity(rows.len());
-    for row in &rows {
+    let new = tx.query(OPEN_MISSING, &[&ids, &holders, &amounts]).await?;
+    let new: HashSet<Uuid> = new.iter().map(|row| row.try_get(0)).collect::<Result<_, _>>()?;
+    payments.retain(|_, payment| new.contains(&payment.id.0));
+    let others: HashMap<&str, OrderId> = wanted
+        .keys()
+        .zip(&holders)
+        .filter(|(id, _)| !payments.contains_key(id))
+        .map(|(id, holder)| (holder.as_str(), *id))
+        .collect();
+    for row in &tx.query(include_str!("store/lock_payments.sql"), &[&others.keys().collect::<Vec<_>>()]).await? {
         let holder: &str = row.try_get("holder")?;
         let state: &str = row.try_get("state")?;
         let payment = Payment {
@@ -100,7 +120,7 @@ pub(crate) async fn open_first_attempts(
             reference: row.try_get("gateway_reference")?,
             reason: row.try_get("reason")?,
         };
-        if let Some(id) = ids.get(holder) {
+        if let Some(id) = others.get(holder) {
             // The rows come oldest attempt first: the latest one stays.
             payments.insert(*id, payment);
         }

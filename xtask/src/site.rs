@@ -60,7 +60,7 @@ impl Backing {
                         database: if purpose == Purpose::Tests { "postgres" } else { "conveyor" }.to_owned(),
                     },
                 )?;
-                let url = server.url();
+                let url = if purpose == Purpose::Benchmark { server.socket_url() } else { server.url() };
                 private.push(Box::new(server));
                 url
             }

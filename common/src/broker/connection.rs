@@ -22,6 +22,9 @@ use crate::{backoff::Backoff, config::ConfigError, db::describe};
 
 /// How long the broker may take to answer anything before the connection counts as lost.
 pub(super) const ANSWER: Duration = Duration::from_secs(10);
+/// A connection keeps two buffers of 32 frames, and goes round in them: with frames of the usual 128 KiB those would be
+/// most of what an idle service occupies. A parcel of 64 events fits in one of these, and a dead letter's headers too.
+const FRAME_BYTES: u32 = 64 * 1024;
 /// Two missed heartbeats end a connection.
 const HEARTBEAT_SECONDS: u16 = 5;
 
@@ -93,6 +96,7 @@ impl Link {
         })?;
         uri.query.heartbeat.get_or_insert(HEARTBEAT_SECONDS);
         uri.query.connection_timeout.get_or_insert(5_000);
+        uri.query.frame_max.get_or_insert(FRAME_BYTES);
         let (state, _) = watch::channel(LinkState::Down("not connected yet".to_owned()));
         Ok(Self {
             inner: Arc::new(Inner { uri, name, topology, current: Mutex::default(), newest: Arc::default(), state }),

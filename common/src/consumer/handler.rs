@@ -42,7 +42,7 @@ impl From<DbError> for Failure {
         match error {
             DbError::Outage(_) => Self::Outage(message),
             DbError::Conflict(_) => Self::Conflict(message),
-            DbError::Refused { .. } => Self::Fault(message),
+            DbError::Refused(_) => Self::Fault(message),
         }
     }
 }

@@ -44,6 +44,9 @@ const ON_ITS_WAY: Duration = Duration::from_millis(100);
 const LEAVE_WITHIN: Duration = Duration::from_secs(5);
 /// A narrow queue from which nothing has come for so long has nothing to be careful about.
 const QUIET: Duration = Duration::from_millis(250);
+/// How long what is done may wait to be acknowledged. To a quorum queue each acknowledgement is a command of its own,
+/// which costs it as much as a message; one for several batches is enough, and a crash brings back no more than this.
+const ACKNOWLEDGE_EVERY: Duration = Duration::from_millis(100);
 
 /// What all consumers of a process share.
 pub(crate) struct Shared {
@@ -186,8 +189,9 @@ impl<P: Process> Consumer<P> {
         let settings = &self.shared.settings;
         let mut pace = settings.pace(self.awaited);
         let mut cancelled = None;
-        // What is done and not acknowledged yet.
+        // What is done and not acknowledged yet, and until when that may be.
         let (mut done, mut unacked) = (Vec::new(), 0);
+        let mut acknowledge_at = Instant::now();
         let mut suspects: Vec<Delivered> = Vec::new();
         let mut leaving_since = None;
         loop {
@@ -201,6 +205,11 @@ impl<P: Process> Consumer<P> {
                 }
                 () = tokio::time::sleep(QUIET), if gate.is_some() => {
                     *gate = None;
+                    continue;
+                }
+                () = tokio::time::sleep_until(acknowledge_at), if !done.is_empty() && !self.shared.stop.is_cancelled() => {
+                    self.acknowledge(&mut done, &suspects).await?;
+                    unacked = 0;
                     continue;
                 }
             };
@@ -225,6 +234,9 @@ impl<P: Process> Consumer<P> {
             unacked += batch.len();
             let began = Instant::now();
             let next = pace.begin(began, events);
+            if done.is_empty() {
+                acknowledge_at = began + ACKNOWLEDGE_EVERY;
+            }
             done.extend(self.handle(lane, batch).await?);
             if cancelled.is_none() {
                 let stopping = self.shared.stop.is_cancelled();
@@ -242,8 +254,11 @@ impl<P: Process> Consumer<P> {
                     continue;
                 }
             }
-            self.acknowledge(&mut done, &suspects).await?;
-            unacked = 0;
+            // The broker must not run out of room to send before then.
+            if cancelled.is_some() || Instant::now() >= acknowledge_at || unacked * 2 >= self.prefetch(width).into() {
+                self.acknowledge(&mut done, &suspects).await?;
+                unacked = 0;
+            }
             metrics::histogram!("conveyor_batch_events", "queue" => self.queue).record(events as f64);
             metrics::histogram!("conveyor_batch_seconds", "queue" => self.queue).record(began.elapsed());
             if cancelled.is_none() && events < settings.max_events {

@@ -19,7 +19,7 @@ const PATIENCE: Duration = Duration::from_secs(10);
 const WAITING_COMMITS: usize = 512;
 const WAITING_BYTES: usize = 64 * 1024 * 1024;
 /// How long deletions gather: nobody waits for them.
-const DELETE_EVERY: Duration = Duration::from_millis(50);
+const DELETE_EVERY: Duration = Duration::from_millis(250);
 const DELETE_MOST: usize = 10_000;
 
 /// Takes the rows of committed work.

@@ -1,6 +1,6 @@
 //! `inventory.lock`: new orders ask for stock.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::{BTreeMap, hash_map::Entry};
 
 use common::{
     consumer::{Failure, Handler, Verdict},
@@ -12,7 +12,7 @@ use common::{
 
 use crate::{
     reservation::{Quantities, State, Stock, quantities},
-    store::{self, Move, Reservation, holder},
+    store::{self, Before, Move, Reservation},
 };
 
 pub(crate) struct Lock;
@@ -20,14 +20,12 @@ pub(crate) struct Lock;
 impl Handler for Lock {
     async fn handle(&self, tx: &mut Tx, events: &[Event], outbox: &mut Outbox) -> Result<Vec<Verdict>, Failure> {
         let requests: Vec<Result<(OrderId, Quantities), String>> = events.iter().map(request).collect();
-        let mut wanted: BTreeMap<String, &Quantities> = BTreeMap::new();
+        let mut wanted: BTreeMap<OrderId, &Quantities> = BTreeMap::new();
         for (id, quantities) in requests.iter().flatten() {
-            wanted.entry(holder(*id)).or_insert(quantities);
+            wanted.entry(*id).or_insert(quantities);
         }
-        let products: BTreeSet<String> =
-            wanted.values().flat_map(|quantities| quantities.keys().map(ToString::to_string)).collect();
-        let (mut new, mut reservations) = store::lock_or_insert(tx, &wanted).await?;
-        let mut stock = Stock::new(store::available(tx, &products.into_iter().collect::<Vec<_>>()).await?);
+        let Before { mut reservations, available } = store::reserve(tx, &wanted).await?;
+        let mut stock = Stock::new(available);
 
         let mut verdicts = Vec::with_capacity(events.len());
         let mut rejected = Vec::new();
@@ -39,17 +37,15 @@ impl Handler for Lock {
                     continue;
                 }
             };
-            let holder = holder(*order_id);
-            if new.remove(&holder) {
-                let reservation = decide(&mut stock, quantities);
-                if reservation.state == State::Rejected {
-                    rejected.push((holder.clone(), reservation.shortages.clone()));
+            let reservation = match reservations.entry(*order_id) {
+                Entry::Occupied(before) => before.into_mut(),
+                Entry::Vacant(new) => {
+                    let reservation = decide(&mut stock, quantities);
+                    if reservation.state == State::Rejected {
+                        rejected.push((*order_id, reservation.shortages.clone()));
+                    }
+                    new.insert(reservation)
                 }
-                reservations.insert(holder.clone(), reservation);
-            }
-            let Some(reservation) = reservations.get(&holder) else {
-                verdicts.push(Verdict::Retry("its reservation was deleted meanwhile".to_owned()));
-                continue;
             };
             answer(outbox, event, *order_id, reservation)?;
             verdicts.push(Verdict::Done);
@@ -69,8 +65,8 @@ fn request(event: &Event) -> Result<(OrderId, Quantities), String> {
 
 fn decide(stock: &mut Stock, wanted: &Quantities) -> Reservation {
     match stock.take(wanted) {
-        Ok(()) => Reservation { state: State::Locked, held: wanted.clone(), shortages: Vec::new() },
-        Err(shortages) => Reservation { state: State::Rejected, held: Quantities::new(), shortages },
+        Ok(()) => Reservation::new(State::Locked),
+        Err(shortages) => Reservation { shortages, ..Reservation::new(State::Rejected) },
     }
 }
 

@@ -12,7 +12,7 @@ use common::{
 
 use crate::{
     reservation::State,
-    store::{self, Move, holder},
+    store::{self, Move},
 };
 
 pub(crate) struct Settle;
@@ -28,16 +28,16 @@ enum Settlement {
 impl Handler for Settle {
     async fn handle(&self, tx: &mut Tx, events: &[Event], _: &mut Outbox) -> Result<Vec<Verdict>, Failure> {
         let settlements: Vec<Result<(OrderId, Settlement), String>> = events.iter().map(settlement).collect();
-        let mut wanted: BTreeMap<String, Settlement> = BTreeMap::new();
+        let mut wanted: BTreeMap<OrderId, Settlement> = BTreeMap::new();
         for (id, settlement) in settlements.iter().flatten() {
-            wanted.entry(holder(*id)).or_insert(*settlement);
+            wanted.entry(*id).or_insert(*settlement);
         }
-        let mut reservations = store::lock(tx, &wanted.keys().collect::<Vec<_>>()).await?;
-        wanted.retain(|holder, settlement| *settlement == Settlement::Release && !reservations.contains_key(holder));
-        reservations.extend(store::lock_or_release(tx, &wanted.into_keys().collect::<Vec<_>>()).await?);
+        let mut reservations = store::lock(tx, &wanted.keys().copied().collect::<Vec<_>>()).await?;
+        wanted.retain(|order, settlement| *settlement == Settlement::Release && !reservations.contains_key(order));
+        reservations.extend(store::lock_or_release(tx, &wanted.into_keys().collect()).await?);
 
         let mut verdicts = Vec::with_capacity(events.len());
-        let mut changed: BTreeMap<String, State> = BTreeMap::new();
+        let mut changed: BTreeMap<OrderId, State> = BTreeMap::new();
         let mut moves: BTreeMap<ProductId, Move> = BTreeMap::new();
         for settlement in settlements {
             let (order_id, settlement) = match settlement {
@@ -47,8 +47,7 @@ impl Handler for Settle {
                     continue;
                 }
             };
-            let holder = holder(order_id);
-            let Some(reservation) = reservations.get_mut(&holder) else {
+            let Some(reservation) = reservations.get_mut(&order_id) else {
                 verdicts.push(Verdict::Retry("the order is paid, but its stock was never locked".to_owned()));
                 continue;
             };
@@ -66,7 +65,7 @@ impl Handler for Settle {
                         }
                     }
                     reservation.state = state;
-                    changed.insert(holder, state);
+                    changed.insert(order_id, state);
                     Verdict::Done
                 }
             });

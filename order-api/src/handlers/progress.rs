@@ -22,7 +22,7 @@ impl Handler for Progress {
         let mut ids: Vec<Uuid> = reports.iter().flatten().map(|(id, _)| id.0).collect();
         ids.sort_unstable();
         ids.dedup();
-        let mut orders = store::lock(tx, &ids).await?;
+        let mut orders = store::read(tx, &ids).await?;
 
         let mut verdicts = Vec::with_capacity(events.len());
         let mut transitions = Vec::new();
@@ -49,7 +49,7 @@ impl Handler for Progress {
                 }
             });
         }
-        store::record(tx, &transitions);
+        store::record(tx, transitions);
         Ok(verdicts)
     }
 }

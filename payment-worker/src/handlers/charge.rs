@@ -1,6 +1,6 @@
 //! `payment.charge`: a payment has fallen due. Note the attempt, call the gateway, note its answer.
 
-use std::collections::{HashMap, HashSet};
+use std::collections::{BTreeMap, HashSet};
 
 use common::{
     consumer::{EffectHandler, Failure, Step, Verdict},
@@ -36,7 +36,8 @@ impl<G: PaymentGateway> EffectHandler for Charge<G> {
 
     async fn prepare(&self, tx: &mut Tx, events: &[Event], outbox: &mut Outbox) -> Result<Vec<Step<Attempt>>, Failure> {
         let dues: Vec<Result<OrderPaymentDue, String>> = events.iter().map(due).collect();
-        let wanted: HashMap<OrderId, &OrderPaymentDue> = dues.iter().flatten().map(|due| (due.order_id, due)).collect();
+        let wanted: BTreeMap<OrderId, &OrderPaymentDue> =
+            dues.iter().flatten().map(|due| (due.order_id, due)).collect();
         let payments = store::open_first_attempts(tx, &wanted).await?;
 
         let mut begun = HashSet::new();

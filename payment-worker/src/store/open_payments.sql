@@ -1,5 +1,3 @@
 INSERT INTO payments (id, holder, attempt, state, amount)
 SELECT u.id, u.holder, 1, 'open', u.amount
 FROM unnest($1::uuid[], $2::text[], $3::bigint[]) AS u (id, holder, amount)
-ON CONFLICT DO NOTHING
-RETURNING id, holder, attempt, state, amount, gateway_reference, reason

@@ -1,5 +1,3 @@
 SELECT id, user_id, status, version, amount, transaction_id
 FROM orders
 WHERE id = ANY ($1)
-ORDER BY id
-FOR UPDATE
