@@ -4,8 +4,10 @@ use std::{
     collections::BTreeMap,
     fs::{self, File, OpenOptions},
     net::TcpListener,
+    ops::Range,
     path::PathBuf,
     process::{ExitStatus, Stdio},
+    sync::{Mutex, PoisonError},
     time::Duration,
 };
 
@@ -207,12 +209,21 @@ fn program(name: &str) -> PathBuf {
     program
 }
 
-/// A port below those that the system gives to outgoing connections, so that nobody gets it in the meantime.
+/// A port below those that the system gives to outgoing connections, and that no other test gets: a process takes them
+/// in blocks, and holds the last of a block for as long as it lives.
 fn free_port() -> u16 {
+    const BLOCK: u16 = 16;
+    static HELD: Mutex<(Vec<TcpListener>, Range<u16>)> = Mutex::new((Vec::new(), 0..0));
+    let listen = |port: u16| TcpListener::bind(("127.0.0.1", port));
+    let mut held = HELD.lock().unwrap_or_else(PoisonError::into_inner);
     loop {
-        let port = fastrand::u16(12_000..20_000);
-        if TcpListener::bind(("127.0.0.1", port)).is_ok() {
+        if let Some(port) = held.1.find(|port| listen(*port).is_ok()) {
             return port;
+        }
+        let first = 12_000 + BLOCK * fastrand::u16(..500);
+        if let Ok(claim) = listen(first + BLOCK - 1) {
+            held.0.push(claim);
+            held.1 = first..first + BLOCK - 1;
         }
     }
 }

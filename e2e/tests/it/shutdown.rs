@@ -33,9 +33,9 @@ async fn a_process_told_to_stop_leaves_nothing_unfinished() {
         assert_eq!(lines("conveyor_outbox_swept_total"), Vec::<String>::new());
     }
     // What had reached a process was finished by it. A quorum queue may besides count a return for a message that was
-    // on its way to a consumer in the moment of its cancellation and never arrived (rabbitmq-server #3729, #3746): one
-    // or two, where a window given back unfinished would be hundreds.
-    assert!(redelivered <= 4.0, "{redelivered} parcels came back");
+    // on its way to a consumer in the moment of its cancellation and never arrived (rabbitmq-server #3729, #3746): not
+    // once in fifty runs, but it is the broker's to give.
+    assert!(redelivered <= 1.0, "{redelivered} parcels came back");
 }
 
 #[tokio::test]
