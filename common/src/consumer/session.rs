@@ -237,7 +237,14 @@ impl<P: Process> Consumer<P> {
             if done.is_empty() {
                 acknowledge_at = began + ACKNOWLEDGE_EVERY;
             }
-            done.extend(self.handle(lane, batch).await?);
+            match self.handle(lane, batch).await {
+                Ok(handled) => done.extend(handled),
+                Err(end) => {
+                    // What was done before need not come back with the rest. If the channel is gone, it does.
+                    let _ = self.acknowledge(&mut done, &suspects).await;
+                    return Err(end);
+                }
+            }
             if cancelled.is_none() {
                 let stopping = self.shared.stop.is_cancelled();
                 let since = stopping.then(|| *leaving_since.get_or_insert(began));
