@@ -20,8 +20,7 @@ const SESSION: &str = "-c plan_cache_mode=force_generic_plan -c enable_seqscan=o
     -c enable_mergejoin=off -c enable_memoize=off -c jit=off -c statement_timeout=8s -c lock_timeout=5s \
     -c idle_in_transaction_session_timeout=15s -c timezone=UTC";
 
-/// Somebody else was there first. Where a row may well be there already, a statement says what then (`ON CONFLICT`);
-/// where it does not, the row came while the transaction ran.
+/// Somebody else was there first: whoever looks again sees it, and goes another way.
 const CONFLICTS: [SqlState; 3] =
     [SqlState::T_R_SERIALIZATION_FAILURE, SqlState::T_R_DEADLOCK_DETECTED, SqlState::UNIQUE_VIOLATION];
 
@@ -129,7 +128,7 @@ impl Db {
 }
 
 /// A transaction. Reads are awaited; writes gather, and travel with the commit as one statement: one round trip for each
-/// read, and one for everything else. A transaction that only writes is that one statement, and needs no BEGIN.
+/// read (or several that do not wait for each other, or a note), and one for everything else. A transaction that only writes is that one statement, and needs no BEGIN.
 ///
 /// A `Tx` that is dropped in the middle takes its connection with it: PostgreSQL rolls back, and the pool never sees a
 /// connection that is in the middle of something.
@@ -187,7 +186,8 @@ impl Tx {
         Ok(noted.map(|_| ())?)
     }
 
-    /// Forgets everything so far, after an error too, so that it can be done in another way.
+    /// Forgets all that was read and written so far, after an error too, so that it can be done in another way. What was
+    /// announced stays: announce later.
     pub async fn start_over(&mut self) -> Result<(), DbError> {
         self.writes.clear();
         if self.is_open {

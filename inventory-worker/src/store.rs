@@ -1,9 +1,9 @@
 //! The `inventory` schema: each statement takes a whole batch.
 //!
-//! Fence first: a row that may be missing is inserted, and whoever was there before is read under lock only then, in a
-//! later statement. To take a row that is not there for one that nobody else makes, or to do both in one statement,
-//! would miss a release that commits in between. Locks are taken in one order everywhere: reservations, then products,
-//! each sorted.
+//! Fence first: a row that may be missing is inserted, and whoever was there before is read only then, in a later
+//! statement, under lock if it is to change. To take a row that is not there for one that nobody else makes, or to do
+//! both in one statement, would miss a release that commits in between. Locks are taken in one order everywhere:
+//! reservations, then products, each sorted.
 
 use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
 

@@ -105,11 +105,11 @@ async fn write_all(units: &Units, group: Vec<Waiting>) {
                 parts.push(part);
                 backoff.wait().await;
             }
-            Err(DbError::Refused(why) | DbError::Conflict(why)) if part.len() == 1 => {
+            Err(DbError::Refused(why)) if part.len() == 1 => {
                 tracing::error!(error = why, "the database refused an order");
                 answer(part, Err(NotTaken::Refused));
             }
-            Err(DbError::Refused(_) | DbError::Conflict(_)) => {
+            Err(DbError::Refused(_) | DbError::Conflict(_)) if part.len() > 1 => {
                 let right = part.split_off(part.len() / 2);
                 parts.extend([right, part]);
             }

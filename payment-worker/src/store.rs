@@ -78,7 +78,8 @@ const OPEN: &str = include_str!("store/open_payments.sql");
 const OPEN_MISSING: &str =
     concat!(include_str!("store/open_payments.sql"), "ON CONFLICT (holder, attempt) DO NOTHING RETURNING id");
 
-/// Opens the first attempt of each order that has none, and locks and returns the latest attempt of every one.
+/// Opens the first attempt of each order that has none, and returns the latest attempt of every one. An attempt that is
+/// new stands, whatever becomes of the transaction; the others are locked.
 ///
 /// On an ordinary day all are new, and the insert says so by succeeding. Where one is not, the fence comes first: an
 /// insert of what is missing, and only then a read, which so sees what others have committed.
@@ -109,6 +110,9 @@ pub(crate) async fn open_first_attempts(
         .filter(|(id, _)| !payments.contains_key(id))
         .map(|(id, holder)| (holder.as_str(), *id))
         .collect();
+    if others.is_empty() {
+        return Ok(payments);
+    }
     for row in &tx.query(include_str!("store/lock_payments.sql"), &[&others.keys().collect::<Vec<_>>()]).await? {
         let holder: &str = row.try_get("holder")?;
         let state: &str = row.try_get("state")?;

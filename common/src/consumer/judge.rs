@@ -15,7 +15,7 @@ use crate::backoff::Backoff;
 #[derive(Debug)]
 pub(crate) struct Held(pub String);
 
-/// How often a conflict is run again before it counts as a fault.
+/// How often conflicts of one batch are run again before the next counts as a fault.
 const CONFLICTS: u32 = 5;
 
 pub(crate) struct Judge<'a> {
@@ -35,11 +35,12 @@ impl Judge<'_> {
     pub(crate) async fn split<I: Sync, O: Send>(&self, items: &[I], work: &impl Work<I, O>) -> Result<Vec<O>, Held> {
         let mut answers = Vec::with_capacity(items.len());
         let mut parts = vec![items];
+        let mut conflicts = 0;
         while let Some(part) = parts.pop() {
             if part.is_empty() {
                 continue;
             }
-            match self.through_outages(part, work).await? {
+            match self.through_outages(part, work, &mut conflicts).await? {
                 Ok(some) => answers.extend(some),
                 Err(why) if part.len() == 1 => answers.push(work.blame(why)),
                 Err(why) => {
@@ -58,10 +59,10 @@ impl Judge<'_> {
         &self,
         items: &[I],
         work: &impl Work<I, O>,
+        conflicts: &mut u32,
     ) -> Result<Result<Vec<O>, String>, Held> {
         let hold = Duration::from_millis(self.shared.settings.hold_ms);
         let mut since = None;
-        let mut conflicts = 0;
         let mut backoff = Backoff::new(Duration::from_millis(50), Duration::from_secs(2));
         let result = loop {
             match unwound(work.run(items)).await {
@@ -69,8 +70,10 @@ impl Judge<'_> {
                 Ok(Err(Failure::Fault(why))) => break Ok(Err(why)),
                 Err(panic) => break Ok(Err(panic)),
                 Ok(Err(Failure::Conflict(why))) => {
-                    conflicts += 1;
-                    if conflicts > CONFLICTS {
+                    metrics::counter!("conveyor_conflicts_total", "queue" => self.queue).increment(1);
+                    tracing::debug!(queue = self.queue, why, "a conflict: the batch looks again");
+                    *conflicts += 1;
+                    if *conflicts > CONFLICTS {
                         break Ok(Err(why));
                     }
                 }

@@ -45,7 +45,8 @@ const LEAVE_WITHIN: Duration = Duration::from_secs(5);
 /// A narrow queue from which nothing has come for so long has nothing to be careful about.
 const QUIET: Duration = Duration::from_millis(250);
 /// How long what is done may wait to be acknowledged. To a quorum queue each acknowledgement is a command of its own,
-/// which costs it as much as a message; one for several batches is enough, and a crash brings back no more than this.
+/// which costs it as much as a message; one for several batches is enough. A crash brings back what was done in this
+/// time and while the next batch was handled.
 const ACKNOWLEDGE_EVERY: Duration = Duration::from_millis(100);
 
 /// What all consumers of a process share.
@@ -214,8 +215,9 @@ impl<P: Process> Consumer<P> {
                 }
             };
             let Some(batch) = batch else {
-                self.acknowledge(&mut done, &suspects).await?;
+                let acknowledged = self.acknowledge(&mut done, &suspects).await;
                 if cancelled.is_some() {
+                    acknowledged?;
                     self.handle_alone(lane, suspects).await?;
                 }
                 return Ok(cancelled);
@@ -240,8 +242,13 @@ impl<P: Process> Consumer<P> {
             match self.handle(lane, batch).await {
                 Ok(handled) => done.extend(handled),
                 Err(end) => {
-                    // What was done before need not come back with the rest. If the channel is gone, it does.
-                    let _ = self.acknowledge(&mut done, &suspects).await;
+                    // What was done before need not come back with the rest.
+                    if matches!(end, End::Held(_)) {
+                        if cancelled.is_none() {
+                            self.cancel(lane, intake).await?;
+                        }
+                        self.acknowledge(&mut done, &suspects).await?;
+                    }
                     return Err(end);
                 }
             }

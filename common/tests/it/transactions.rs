@@ -138,3 +138,41 @@ async fn works(database: &Database, db: &Db) {
     tx.commit().await.unwrap();
     assert_eq!(stored(database).await, before + 1);
 }
+
+#[tokio::test]
+async fn a_note_stands_by_itself_and_after_its_failure_everything_else_may_be_done() {
+    let (database, db) = narrow().await;
+    let id = Uuid::now_v7();
+    let mut tx = db.begin().await.unwrap();
+    tx.note(INSERT, &[&id, &1]).await.unwrap();
+    assert_eq!(stored(&database).await, 1, "it is committed at once");
+    drop(tx);
+    assert_eq!(stored(&database).await, 1);
+
+    let mut tx = db.begin().await.unwrap();
+    let error = tx.note(INSERT, &[&id, &1]).await.unwrap_err();
+    assert!(matches!(error, DbError::Conflict(_)), "{error:?}");
+    tx.query("SELECT 1", &[]).await.unwrap();
+    tx.write(INSERT, params![Uuid::now_v7(), 1]);
+    assert!(tx.note(INSERT, &[&Uuid::now_v7(), &1]).await.is_err(), "a note comes first");
+    tx.commit().await.unwrap();
+    assert_eq!(stored(&database).await, 2);
+    works(&database, &db).await;
+}
+
+#[tokio::test]
+async fn of_several_queries_the_first_failure_is_told_and_one_can_start_over() {
+    let (database, db) = narrow().await;
+    let id = Uuid::now_v7();
+    let mut tx = db.begin().await.unwrap();
+    tx.note(INSERT, &[&id, &1]).await.unwrap();
+    tx.write(INSERT, params![Uuid::now_v7(), 1]);
+    let error = tx.queries([(INSERT, &[&id, &1]), ("SELECT 1", &[])]).await.unwrap_err();
+    assert!(matches!(&error, DbError::Conflict(message) if message.contains("effects_pkey")), "{error:?}");
+    tx.start_over().await.unwrap();
+    let [one, all] = tx.queries([("SELECT 1", &[]), ("SELECT event_id FROM effects", &[])]).await.unwrap();
+    assert_eq!((one.len(), all.len()), (1, 1), "what was written before is forgotten");
+    tx.commit().await.unwrap();
+    assert_eq!(stored(&database).await, 1);
+    works(&database, &db).await;
+}

@@ -40,10 +40,8 @@ async fn after_somebody_else(ends_with: &str) -> (Value, u32) {
     eventually(LONG, "order-api waits", async || (database.count(waits).await == 1).then_some(())).await;
     other.batch_execute(ends_with).await.unwrap();
 
-    eventually(LONG, "the event is done with", async || {
-        (vhost.depths().await.get("orders.progress") == Some(&(0, 0))).then_some(())
-    })
-    .await;
+    let done = r#"conveyor_events_total{queue="orders.progress",verdict="done"}"#;
+    api.until_metric(done, |events| events == 1.0).await;
     eventually(LONG, "what follows has left", async || {
         (database.count("SELECT count(*) FROM orders.outbox").await == 0).then_some(())
     })

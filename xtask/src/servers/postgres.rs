@@ -105,10 +105,10 @@ impl Postgres {
         }
     }
 
-    /// Where the socket is: a path to one has at most 107 bytes.
+    /// Where the socket is: a path to one has at most 107 bytes, and the setting is a list.
     fn socket_dir(&self) -> Option<&str> {
         const NAME: usize = "/.s.PGSQL.65535.lock".len();
-        self.home.to_str().filter(|home| home.len() + NAME <= 107)
+        self.home.to_str().filter(|home| home.len() + NAME <= 107 && !home.contains([',', '"', '\'', '\\']))
     }
 
     fn data(&self) -> PathBuf {
@@ -149,7 +149,7 @@ impl Postgres {
 
     fn configure(&self) -> Result<()> {
         let (port, safe) = (self.port, if self.settings.durable { "on" } else { "off" });
-        let socket_dir = self.socket_dir().unwrap_or_default().replace('\'', "''");
+        let socket_dir = self.socket_dir().unwrap_or_default();
         let text = format!(
             "# Written at every start.\n\
              listen_addresses = '127.0.0.1'\nport = {port}\nunix_socket_directories = '{socket_dir}'\ncluster_name = 'conveyor'\n\
