@@ -4,6 +4,7 @@ use std::{
     fs::{self, File},
     path::{Path, PathBuf},
     process::Stdio,
+    sync::atomic::{AtomicU32, Ordering},
     time::{Duration, Instant},
 };
 
@@ -218,9 +219,22 @@ impl Service {
     }
 }
 
-/// An address that nobody listens on, at least a moment ago.
+/// How many ports to choose from.
+const PORTS: u32 = 8_000;
+
+/// An address nobody listens at, on a port below those that the system gives to outgoing connections, so that none of
+/// the services' own can take it in the meantime.
 fn free_address() -> Result<String> {
-    Ok(std::net::TcpListener::bind("127.0.0.1:0")?.local_addr()?.to_string())
+    static NEXT: AtomicU32 = AtomicU32::new(0);
+    let first = std::process::id() % PORTS * 16;
+    for _ in 0..PORTS {
+        let port = 12_000 + (first + NEXT.fetch_add(1, Ordering::Relaxed)) % PORTS;
+        let address = format!("127.0.0.1:{port}");
+        if std::net::TcpListener::bind(&address).is_ok() {
+            return Ok(address);
+        }
+    }
+    bail!("no port from 12000 to {} is free", 12_000 + PORTS - 1)
 }
 
 /// How many lines the services have logged; they are told to log warnings and worse.
