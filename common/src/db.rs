@@ -128,7 +128,8 @@ impl Db {
 }
 
 /// A transaction. Reads are awaited; writes gather, and travel with the commit as one statement: one round trip for each
-/// read (or several that do not wait for each other, or a note), and one for everything else. A transaction that only writes is that one statement, and needs no BEGIN.
+/// read (or several that do not wait for each other, or a note), and one for everything else. A transaction that only
+/// writes is that one statement, and needs no BEGIN.
 ///
 /// A `Tx` that is dropped in the middle takes its connection with it: PostgreSQL rolls back, and the pool never sees a
 /// connection that is in the middle of something.
