@@ -126,9 +126,7 @@ impl RabbitMq {
              prometheus.tcp.ip = 127.0.0.1\nprometheus.tcp.port = {prometheus}\n\
              # A developer's machine is full and busy; that is no reason to block publishers.\n\
              vm_memory_high_watermark.relative = 0.6\ndisk_free_limit.absolute = 64MB\n\
-             collect_statistics_interval = {interval}\n\
-             # What the queues' log holds is sorted into files when it is full: rather often and little than seldom and much.\n\
-             raft.wal_max_size_bytes = 67108864\n",
+             collect_statistics_interval = {interval}\n",
             self.management
         );
         project::write_private(&self.dir.join("rabbitmq.conf"), &conf)?;
