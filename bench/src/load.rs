@@ -9,20 +9,11 @@ use std::{
 };
 
 use anyhow::{Context as _, Result, bail};
-use bytes::Bytes;
 use futures_util::future::join_all;
-use http_body_util::{BodyExt as _, Full};
-use hyper::{
-    Request,
-    header::{CONTENT_TYPE, HOST, HeaderValue},
-};
 use tokio::time::Instant;
 use uuid::Uuid;
 
-use crate::{
-    http::{self, Sender},
-    measure::Latencies,
-};
+use crate::{connection::Connection, measure::Latencies};
 
 /// The documented example. All orders ask for the same two products: for stock that is the hardest case.
 const ORDER: &str = r#"{"userId":"123456","token":"user authentication token","signature":"digital signature","orderAmount":100.50,"items":[{"productId":"P001","quantity":2},{"productId":"P002","quantity":1}]}"#;
@@ -61,6 +52,7 @@ pub struct Outcome {
 
 pub struct Load<'a> {
     address: &'a str,
+    request: String,
     pace: Pace,
     orders: u64,
     begun: Cell<u64>,
@@ -75,6 +67,10 @@ impl<'a> Load<'a> {
         let start_at = micros(SystemTime::now());
         Ok(Self {
             address,
+            request: format!(
+                "POST /api/orders/create HTTP/1.1\r\nhost: {address}\r\ncontent-type: application/json\r\ncontent-length: {}\r\n\r\n{ORDER}",
+                ORDER.len()
+            ),
             pace,
             orders,
             begun: Cell::new(0),
@@ -99,12 +95,12 @@ impl<'a> Load<'a> {
 
     /// Sends everything. The connections are made before the clock starts.
     pub async fn run(mut self, connections: usize, watch: impl Fn(&Self)) -> Result<Outcome> {
-        let senders = join_all((0..connections).map(|_| http::connect(self.address))).await;
-        let senders = senders.into_iter().collect::<Result<Vec<_>>>()?;
+        let opened = join_all((0..connections).map(|_| Connection::open(self.address))).await;
+        let opened = opened.into_iter().collect::<Result<Vec<_>>>()?;
         self.start = Instant::now();
         self.start_at = micros(SystemTime::now());
         let load = &self;
-        let all = join_all(senders.into_iter().map(|sender| load.send_on(sender)));
+        let all = join_all(opened.into_iter().map(|connection| load.send_on(connection)));
         let ticking = async {
             loop {
                 tokio::time::sleep(Duration::from_millis(500)).await;
@@ -121,9 +117,8 @@ impl<'a> Load<'a> {
         Ok(outcome)
     }
 
-    async fn send_on(&self, sender: Sender) {
-        let mut sender = Some(sender);
-        let host = HeaderValue::from_str(self.address).unwrap_or(HeaderValue::from_static("localhost"));
+    async fn send_on(&self, connection: Connection) {
+        let mut connection = Some(connection);
         while let Some(due) = self.next() {
             let began = match due {
                 Some(due) => {
@@ -132,14 +127,14 @@ impl<'a> Load<'a> {
                 }
                 None => Instant::now(),
             };
-            match tokio::time::timeout(PATIENCE, self.send(&mut sender, &host)).await {
+            match tokio::time::timeout(PATIENCE, self.send(&mut connection)).await {
                 Ok(Ok(id)) => {
                     let mut outcome = self.outcome.borrow_mut();
                     outcome.post.record(whole_micros(began.elapsed()));
                     outcome.sent.push(Sent { id, at: self.start_at + whole_micros(began.duration_since(self.start)) });
                 }
-                Ok(Err(error)) => self.failed(&mut sender, format!("{error:#}")),
-                Err(_) => self.failed(&mut sender, format!("no answer within {} s", PATIENCE.as_secs())),
+                Ok(Err(error)) => self.failed(&mut connection, format!("{error:#}")),
+                Err(_) => self.failed(&mut connection, format!("no answer within {} s", PATIENCE.as_secs())),
             }
         }
     }
@@ -157,32 +152,24 @@ impl<'a> Load<'a> {
         })
     }
 
-    fn failed(&self, sender: &mut Option<Sender>, why: String) {
+    fn failed(&self, connection: &mut Option<Connection>, why: String) {
         // Whatever state the connection is in, the next order gets a new one.
-        *sender = None;
+        *connection = None;
         let mut outcome = self.outcome.borrow_mut();
         outcome.failed += 1;
         outcome.first_failure.get_or_insert(why);
     }
 
-    async fn send(&self, sender: &mut Option<Sender>, host: &HeaderValue) -> Result<Uuid> {
-        let sender = match sender {
-            Some(sender) => sender,
-            none => none.insert(http::connect(self.address).await?),
+    async fn send(&self, connection: &mut Option<Connection>) -> Result<Uuid> {
+        let connection = match connection {
+            Some(connection) => connection,
+            none => none.insert(Connection::open(self.address).await?),
         };
-        let request = Request::post("/api/orders/create")
-            .header(HOST, host)
-            .header(CONTENT_TYPE, HeaderValue::from_static("application/json"))
-            .body(Full::new(Bytes::from_static(ORDER.as_bytes())))?;
-        // A connection answers one request at a time; this waits until it is done with the one before.
-        sender.ready().await?;
-        let response = sender.send_request(request).await?;
-        let status = response.status();
-        let body = response.into_body().collect().await?.to_bytes();
-        if !status.is_success() {
-            bail!("{status}: {}", String::from_utf8_lossy(&body));
+        let (status, body) = connection.send(self.request.as_bytes()).await?;
+        if status != 200 {
+            bail!("{status}: {}", String::from_utf8_lossy(body));
         }
-        order_id(&body).with_context(|| format!("no order id in {}", String::from_utf8_lossy(&body)))
+        order_id(body).with_context(|| format!("no order id in {}", String::from_utf8_lossy(body)))
     }
 }
 

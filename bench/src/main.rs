@@ -4,6 +4,7 @@
 //! every order went the whole way, once.
 #![expect(unreachable_pub, reason = "a program has no outside; `pub` says what a module offers its neighbours")]
 
+mod connection;
 mod http;
 mod idle;
 mod ledger;

@@ -90,7 +90,7 @@ impl Bench {
         for rate in rates {
             let orders = (rate * seconds).round().max(1.0) as u64;
             // Enough that no order waits for a connection, unless the line falls far behind.
-            let connections = self.connections.max((rate / 25.0) as usize).min(1_000);
+            let connections = self.connections.max((rate / 8.0) as usize).min(1_000);
             self.progress.step(&format!("{rate} orders/s for {seconds} s over {connections} connections"));
             runs.push(
                 self.measure(format!("{rate}/s"), &mut line, &mut ledger, Pace::Steady(*rate), orders, connections)

@@ -117,9 +117,8 @@ pub struct Consumer {
     pub max_bytes: usize,
     /// How many parcels the broker may send ahead, once the first has shown itself harmless.
     pub prefetch: u16,
-    /// While this many events a second arrive or more, batches begin at least `pace_ms` apart; with fewer, in proportion
-    /// closer together.
-    pub pace_from_per_second: u32,
+    /// While this many events a second arrive, batches begin half of `pace_ms` apart; with more, nearer to all of it.
+    pub pace_half_per_second: u32,
     pub pace_ms: u64,
     /// The same for queues that no order waits for: those that come after it is paid.
     pub unawaited_pace_ms: u64,
@@ -210,7 +209,7 @@ impl Default for Consumer {
             max_events: 256,
             max_bytes: 4 * 1024 * 1024,
             prefetch: 256,
-            pace_from_per_second: 200,
+            pace_half_per_second: 100,
             pace_ms: 4,
             unawaited_pace_ms: 50,
             retry_delays_ms: vec![1_000, 5_000, 30_000, 120_000, 600_000],
@@ -238,7 +237,7 @@ impl Consumer {
     #[must_use]
     pub fn pace(&self, awaited: bool) -> Pace {
         let most = if awaited { self.pace_ms } else { self.unawaited_pace_ms };
-        Pace::new(Duration::from_millis(most), self.pace_from_per_second)
+        Pace::new(Duration::from_millis(most), self.pace_half_per_second)
     }
 
     pub fn check(&self) -> Result<(), ConfigError> {
@@ -249,7 +248,7 @@ impl Consumer {
         bounded("consumer.prefetch", self.prefetch, 1, 2_000)?;
         bounded("consumer.effects", self.effects, 1, 10_000)?;
         bounded("consumer.effect_ms", self.effect_ms, 10, 600_000)?;
-        bounded("consumer.pace_from_per_second", self.pace_from_per_second, 1, 1_000_000)?;
+        bounded("consumer.pace_half_per_second", self.pace_half_per_second, 1, 1_000_000)?;
         bounded("consumer.pace_ms", self.pace_ms, 0, 1_000)?;
         bounded("consumer.unawaited_pace_ms", self.unawaited_pace_ms, 0, 1_000)?;
         bounded("consumer.retry_delays_ms, the number of its values", self.retry_delays_ms.len(), 1, 20)?;

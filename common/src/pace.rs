@@ -15,17 +15,17 @@ const MEMORY: Duration = Duration::from_millis(250);
 #[derive(Debug)]
 pub struct Pace {
     most: Duration,
-    from_per_second: f64,
+    half_per_second: f64,
     per_second: f64,
     began: Option<Instant>,
 }
 
 impl Pace {
-    /// Batches begin at least `most` apart when `from_per_second` or more arrive, and in proportion less when fewer do:
+    /// When `half_per_second` arrive, batches begin half of `most` apart; the more there are, the closer to all of it;
     /// what comes alone waits for nothing.
     #[must_use]
-    pub fn new(most: Duration, from_per_second: u32) -> Self {
-        Self { most, from_per_second: from_per_second.into(), per_second: 0.0, began: None }
+    pub fn new(most: Duration, half_per_second: u32) -> Self {
+        Self { most, half_per_second: half_per_second.into(), per_second: 0.0, began: None }
     }
 
     /// A batch of so many begins. Returns when the next may.
@@ -33,7 +33,7 @@ impl Pace {
         let since = self.began.replace(now).map_or(MEMORY, |began| now - began).as_secs_f64().max(1e-6);
         let weight = 1.0 - (-since / MEMORY.as_secs_f64()).exp();
         self.per_second += weight * (size as f64 / since - self.per_second);
-        now + self.most.mul_f64((self.per_second / self.from_per_second).min(1.0))
+        now + self.most.mul_f64(self.per_second / (self.per_second + self.half_per_second))
     }
 }
 
@@ -58,10 +58,12 @@ mod tests {
     #[test]
     fn the_more_arrives_the_longer_a_batch_gathers() {
         let ms = Duration::from_millis;
-        assert_eq!(gathers(1, ms(2)), MOST);
-        assert_eq!(gathers(6, ms(12)), MOST);
-        let some = gathers(1, ms(20));
-        assert!(some > ms(2) && some < ms(4), "{some:?}");
+        let half = gathers(1, ms(5));
+        assert!(half > ms(5) && half < ms(7), "{half:?}");
+        // However they come: it is their number that counts.
+        let same = gathers(4, ms(20));
+        assert!(same.abs_diff(half) < ms(1), "{same:?}");
+        assert!(gathers(6, ms(1)) > ms(11));
         assert!(gathers(1, ms(500)) < ms(1));
     }
 

@@ -39,9 +39,9 @@ pub struct Orders {
     pub currency: Currency,
     /// The most orders written in one commit.
     pub group_commit: usize,
-    /// While this many orders a second arrive or more, groups are written at least `pace_ms` apart; with fewer, in
-    /// proportion closer together. A group is not kept waiting once it has `pace_until` orders.
-    pub pace_from_per_second: u32,
+    /// While this many orders a second arrive, groups are written half of `pace_ms` apart; with more, nearer to all of
+    /// it. Once a group has `pace_until` orders, it only waits for those that come right behind.
+    pub pace_half_per_second: u32,
     pub pace_ms: u64,
     pub pace_until: usize,
     /// Orders that may wait for their commit; one more is told to come back later.
@@ -55,8 +55,8 @@ impl Default for Orders {
         Self {
             currency: Currency::default(),
             group_commit: 256,
-            pace_from_per_second: 200,
-            pace_ms: 20,
+            pace_half_per_second: 600,
+            pace_ms: 36,
             pace_until: 64,
             waiting: 2_048,
             catalogue_ms: 500,
@@ -67,7 +67,7 @@ impl Default for Orders {
 impl Orders {
     fn check(&self) -> Result<(), ConfigError> {
         bounded("orders.group_commit", self.group_commit, 1, 10_000)?;
-        bounded("orders.pace_from_per_second", self.pace_from_per_second, 1, 1_000_000)?;
+        bounded("orders.pace_half_per_second", self.pace_half_per_second, 1, 1_000_000)?;
         bounded("orders.pace_ms", self.pace_ms, 0, 1_000)?;
         bounded("orders.pace_until", self.pace_until, 1, 10_000)?;
         bounded("orders.catalogue_ms", self.catalogue_ms, 10, 600_000)?;
