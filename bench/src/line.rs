@@ -16,7 +16,7 @@ use nix::{
 };
 use tokio::process::{Child, Command};
 
-use crate::{http, servers::Place};
+use crate::{http, load::TOKEN_SECRET, servers::Place};
 
 pub struct Kind {
     pub name: &'static str,
@@ -137,6 +137,7 @@ impl<'a> Line<'a> {
             .env("CONVEYOR__DATABASE__URL", self.place.database_for(kind.role, &self.password))
             .env("CONVEYOR__BROKER__URL", &self.place.broker)
             .env("CONVEYOR__HTTP__BIND", &address)
+            .env("CONVEYOR__AUTH__KEYS__BENCH__SECRET", TOKEN_SECRET)
             .env("CONVEYOR__LOG__FILTER", "warn,common::http::guard=error");
         for setting in self.plan.settings.iter().filter(|setting| setting.is_for(kind)) {
             command.env(&setting.name, &setting.value);

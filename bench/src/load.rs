@@ -10,13 +10,27 @@ use std::{
 
 use anyhow::{Context as _, Result, bail};
 use futures_util::future::join_all;
+use jsonwebtoken::{EncodingKey, Header};
+use serde_json::json;
 use tokio::time::Instant;
 use uuid::Uuid;
 
 use crate::{connection::Connection, measure::Latencies};
 
-/// The documented example. All orders ask for the same two products: for stock that is the hardest case.
-const ORDER: &str = r#"{"userId":"123456","token":"user authentication token","signature":"digital signature","orderAmount":100.50,"items":[{"productId":"P001","quantity":2},{"productId":"P002","quantity":1}]}"#;
+/// It guards nothing: the services were started for this run and listen on loopback.
+pub const TOKEN_SECRET: &str = "the load generator signs its tokens with this";
+
+/// The documented example, with a token for a day in its place. All orders ask for the same two products: for stock that
+/// is the hardest case.
+fn order() -> Result<String> {
+    let day = SystemTime::now().duration_since(UNIX_EPOCH)? + Duration::from_secs(86_400);
+    let claims = json!({"sub": "123456", "scope": "customer", "exp": day.as_secs()});
+    let key = EncodingKey::from_secret(TOKEN_SECRET.as_bytes());
+    let token = jsonwebtoken::encode(&Header::default(), &claims, &key)?;
+    Ok(format!(
+        r#"{{"userId":"123456","token":"{token}","signature":"digital signature","orderAmount":100.50,"items":[{{"productId":"P001","quantity":2}},{{"productId":"P002","quantity":1}}]}}"#
+    ))
+}
 
 /// A request that takes longer counts as failed.
 const PATIENCE: Duration = Duration::from_secs(30);
@@ -65,11 +79,12 @@ pub struct Load<'a> {
 impl<'a> Load<'a> {
     pub fn new(address: &'a str, pace: Pace, orders: u64) -> Result<Self> {
         let start_at = micros(SystemTime::now());
+        let order = order()?;
         Ok(Self {
             address,
             request: format!(
-                "POST /api/orders/create HTTP/1.1\r\nhost: {address}\r\ncontent-type: application/json\r\ncontent-length: {}\r\n\r\n{ORDER}",
-                ORDER.len()
+                "POST /api/orders/create HTTP/1.1\r\nhost: {address}\r\ncontent-type: application/json\r\ncontent-length: {}\r\n\r\n{order}",
+                order.len()
             ),
             pace,
             orders,

@@ -3,7 +3,13 @@
 //! The file is named by `CONVEYOR_CONFIG`; a variable is `CONVEYOR__SECTION__KEY`. An unknown key or a bad value
 //! is an error that names it: a misspelt setting must not pass for a default.
 
-use std::{collections::HashMap, ffi::OsString, fmt::Display, time::Duration};
+use std::{
+    collections::{BTreeMap, HashMap},
+    ffi::OsString,
+    fmt::Display,
+    path::PathBuf,
+    time::Duration,
+};
 
 use secrecy::{ExposeSecret, SecretString};
 use serde::{Deserialize, de::DeserializeOwned};
@@ -61,6 +67,8 @@ pub struct Common {
     #[serde(default)]
     pub http: Http,
     #[serde(default)]
+    pub auth: Auth,
+    #[serde(default)]
     pub consumer: Consumer,
     #[serde(default)]
     pub outbox: Outbox,
@@ -106,6 +114,35 @@ pub struct Http {
     pub bind: String,
     pub request_timeout_ms: u64,
     pub body_limit_bytes: usize,
+}
+
+/// Who may sign the tokens of callers.
+#[derive(Debug, Clone, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct Auth {
+    /// By name, which a token may give as its `kid`. Several can be good at once.
+    pub keys: BTreeMap<String, Key>,
+    /// More keys, as a JWK set.
+    pub jwks_file: Option<PathBuf>,
+    /// The `iss` and the `aud` that a token must have, if any.
+    pub issuer: Option<String>,
+    pub audience: Option<String>,
+    /// By how much clocks may differ.
+    pub leeway_s: u64,
+}
+
+/// One of the two; the algorithm follows from it: HS256, EdDSA (Ed25519) or RS256.
+#[derive(Debug, Clone, Default, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct Key {
+    pub secret: Option<SecretString>,
+    pub public_key_file: Option<PathBuf>,
+}
+
+impl Default for Auth {
+    fn default() -> Self {
+        Self { keys: BTreeMap::new(), jwks_file: None, issuer: None, audience: None, leeway_s: 30 }
+    }
 }
 
 #[derive(Debug, Clone, Deserialize)]

@@ -3,6 +3,7 @@
 //! What may live here: what at least two services need *and* is a wire contract ([`events`], [`ids`], [`money`]) or a
 //! runtime mechanism. Never a table that one service owns, never a business rule.
 
+pub mod auth;
 pub mod backoff;
 pub mod broker;
 pub mod config;

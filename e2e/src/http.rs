@@ -62,6 +62,11 @@ impl Client {
         self.send(Method::GET, path, &[], Bytes::new()).await
     }
 
+    /// With a token.
+    pub async fn get_as(&self, path: &str, token: &str) -> Result<Answer, String> {
+        self.send(Method::GET, path, &[("authorization", &format!("Bearer {token}"))], Bytes::new()).await
+    }
+
     pub async fn post_json(&self, path: &str, body: &serde_json::Value) -> Result<Answer, String> {
         self.send(Method::POST, path, &[("content-type", "application/json")], body.to_string()).await
     }

@@ -14,6 +14,7 @@ pub mod obedient;
 mod process;
 mod proxy;
 mod server;
+mod token;
 mod vhost;
 mod wait;
 
@@ -23,5 +24,6 @@ pub use logs::show_logs;
 pub use process::{Process, service_settings};
 pub use proxy::Proxy;
 pub use server::Server;
+pub use token::{TOKEN_SECRET, in_seconds, token, token_with};
 pub use vhost::{Message, Vhost};
 pub use wait::{LONG, eventually};

@@ -21,6 +21,7 @@ use crate::{
     Database, Vhost,
     environment::scratch,
     http::Client,
+    token::TOKEN_SECRET,
     wait::{LONG, eventually},
 };
 
@@ -35,12 +36,16 @@ pub struct Process {
     pub http: Client,
 }
 
-/// What a service needs to find its database and its broker.
+/// What a service needs to find its database and its broker, and to know who is calling.
 #[must_use]
 pub fn service_settings(schema: &str, database: &Database, vhost: &Vhost) -> BTreeMap<String, String> {
-    [("CONVEYOR__DATABASE__URL", database.url(schema)), ("CONVEYOR__BROKER__URL", vhost.url())]
-        .map(|(key, value)| (key.to_owned(), value))
-        .into()
+    [
+        ("CONVEYOR__DATABASE__URL", database.url(schema)),
+        ("CONVEYOR__BROKER__URL", vhost.url()),
+        ("CONVEYOR__AUTH__KEYS__TESTS__SECRET", TOKEN_SECRET.to_owned()),
+    ]
+    .map(|(key, value)| (key.to_owned(), value))
+    .into()
 }
 
 impl Process {

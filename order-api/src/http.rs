@@ -6,10 +6,10 @@ mod orders;
 use std::sync::Arc;
 
 use axum::{
-    Router,
+    Extension, Router,
     routing::{get, post},
 };
-use common::{db::Db, money::Currency};
+use common::{auth::Tokens, db::Db, money::Currency};
 
 use crate::{catalogue::Catalogue, intake::Intake};
 
@@ -19,19 +19,22 @@ pub(crate) struct State {
     catalogue: Catalogue,
     intake: Intake,
     currency: Currency,
+    tokens: Tokens,
 }
 
 impl State {
-    pub(crate) fn new(db: Db, catalogue: Catalogue, intake: Intake, currency: Currency) -> Self {
-        Self { db, catalogue, intake, currency }
+    pub(crate) fn new(db: Db, catalogue: Catalogue, intake: Intake, currency: Currency, tokens: Tokens) -> Self {
+        Self { db, catalogue, intake, currency, tokens }
     }
 }
 
 type SharedState = axum::extract::State<Arc<State>>;
 
 pub(crate) fn routes(state: State) -> Router {
+    let tokens = state.tokens.clone();
     Router::new()
         .route("/api/orders/create", post(orders::create))
         .route("/api/orders/{order_id}", get(orders::show))
+        .layer(Extension(tokens))
         .with_state(Arc::new(state))
 }

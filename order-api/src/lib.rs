@@ -13,6 +13,7 @@ mod store;
 use std::time::Duration;
 
 use common::{
+    auth::Tokens,
     broker::topology::ORDERS_PROGRESS,
     config::{ConfigError, Settings, bounded},
     money::Currency,
@@ -81,17 +82,18 @@ pub async fn run(settings: Settings<Orders>, stop: CancellationToken) -> Result<
     let Settings { common, own } = settings;
     own.check()?;
     let serves_http = common.parts.runs("http");
+    let tokens = if serves_http { Some(Tokens::new(&common.auth)?) } else { None };
     let mut service = Service::new(ABOUT, common, stop)?;
     service.consume(&ORDERS_PROGRESS, handlers::Progress);
-    if !serves_http {
+    let Some(tokens) = tokens else {
         return service.run(axum::Router::new()).await;
-    }
+    };
     let every = Duration::from_millis(own.catalogue_ms);
     let (catalogue, refresh) = catalogue::Catalogue::new(service.units().db.clone(), every, service.stop().clone());
     service.require(catalogue.check());
     let (intake, write) = intake::Intake::new(service.units().clone(), &own);
     service.spawn(refresh);
     service.spawn(write);
-    let state = http::State::new(service.units().db.clone(), catalogue, intake, own.currency);
+    let state = http::State::new(service.units().db.clone(), catalogue, intake, own.currency, tokens);
     service.run(http::routes(state)).await
 }

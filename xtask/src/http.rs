@@ -20,6 +20,12 @@ pub fn get(url: &str) -> Result<(u16, Value)> {
     answer(agent().get(url).call()).with_context(|| format!("no answer to GET {url}"))
 }
 
+/// The same with a token.
+pub fn get_as(url: &str, token: &str) -> Result<(u16, Value)> {
+    let request = agent().get(url).header("authorization", format!("Bearer {token}"));
+    answer(request.call()).with_context(|| format!("no answer to GET {url}"))
+}
+
 pub fn post(url: &str, body: &str) -> Result<(u16, Value)> {
     answer(agent().post(url).header("content-type", "application/json").send(body))
         .with_context(|| format!("no answer to POST {url} (is it running? `cargo xtask up` starts it)"))

@@ -17,6 +17,7 @@ mod services;
 mod signals;
 mod site;
 mod test;
+mod token;
 mod up;
 
 use std::process::ExitCode;
@@ -39,6 +40,7 @@ enum Task {
     Up(up::Arguments),
     Down(down::Arguments),
     Order(order::Arguments),
+    Token(token::Arguments),
     Test(test::Arguments),
     Bench(bench::Arguments),
     Server(server::Arguments),
@@ -51,6 +53,7 @@ fn main() -> ExitCode {
         Task::Up(arguments) => up::run(&arguments),
         Task::Down(arguments) => down::run(&arguments),
         Task::Order(arguments) => order::run(&arguments),
+        Task::Token(arguments) => token::run(&arguments),
         Task::Test(arguments) => test::run(&arguments),
         Task::Bench(arguments) => bench::run(&arguments),
         Task::Server(arguments) => server::run(&arguments),

@@ -5,10 +5,10 @@ use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result, bail};
 use clap::Args;
-use serde_json::Value;
+use serde_json::{Value, json};
 
 use crate::site::Site;
-use crate::{http, signals};
+use crate::{http, signals, token};
 
 /// Places one order and shows its timeline as it happens
 #[derive(Args)]
@@ -19,23 +19,24 @@ pub struct Arguments {
     watch: bool,
 }
 
-/// The example of the documented interface, as it stands.
-const EXAMPLE: &str = r#"{
-    "userId": "123456",
-    "token": "user authentication token",
-    "signature": "digital signature",
-    "orderAmount": 100.50,
-    "items": [
-        { "productId": "P001", "quantity": 2 },
-        { "productId": "P002", "quantity": 1 }
-    ]
-}"#;
+/// The example of the documented interface, with a token in its place.
+fn example(token: &str) -> String {
+    json!({
+        "userId": token::USER,
+        "token": token,
+        "signature": "digital signature",
+        "orderAmount": 100.50,
+        "items": [{"productId": "P001", "quantity": 2}, {"productId": "P002", "quantity": 1}],
+    })
+    .to_string()
+}
 
 const PATIENCE: Duration = Duration::from_secs(30);
 const GLANCE: Duration = Duration::from_millis(20);
 
 pub struct Placed {
     api: String,
+    token: String,
     pub id: String,
     /// From request to answer.
     took: Duration,
@@ -51,7 +52,7 @@ pub fn run(arguments: &Arguments) -> Result<ExitCode> {
     let site = Site::open()?;
     let variables = site.variables();
     let api = variables.get("CONVEYOR_ORDER_API_URL").context("nothing runs here: `cargo xtask up` first")?;
-    let placed = place(api)?;
+    let placed = place(api, token::for_customer(&variables)?)?;
     println!("{} accepted in {:.1} ms", placed.id, placed.took.as_secs_f64() * 1000.0);
     let began = Instant::now();
     let mut shown: Vec<Step> = Vec::new();
@@ -78,12 +79,12 @@ pub fn run(arguments: &Arguments) -> Result<ExitCode> {
     }
 }
 
-pub fn place(api: &str) -> Result<Placed> {
+pub fn place(api: &str, token: String) -> Result<Placed> {
     let began = Instant::now();
-    let (status, answer) = http::post(&format!("{api}/api/orders/create"), EXAMPLE)?;
+    let (status, answer) = http::post(&format!("{api}/api/orders/create"), &example(&token))?;
     let took = began.elapsed();
     match answer["orderId"].as_str() {
-        Some(id) if status == 200 => Ok(Placed { api: api.to_owned(), id: id.to_owned(), took }),
+        Some(id) if status == 200 => Ok(Placed { api: api.to_owned(), token, id: id.to_owned(), took }),
         _ => bail!("the order was not accepted: {status} {answer}"),
     }
 }
@@ -113,7 +114,7 @@ pub fn await_paid(placed: &Placed) -> Result<String> {
 }
 
 fn look(placed: &Placed) -> Result<Vec<Step>> {
-    let (status, order) = http::get(&format!("{}/api/orders/{}", placed.api, placed.id))?;
+    let (status, order) = http::get_as(&format!("{}/api/orders/{}", placed.api, placed.id), &placed.token)?;
     let Some(history) = order["history"].as_array().filter(|_| status == 200) else {
         bail!("the order cannot be read: {status} {order}");
     };

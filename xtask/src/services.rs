@@ -64,7 +64,7 @@ impl Service {
         http::get(&format!("{}/readyz", self.url())).is_ok_and(|(status, _)| status == 200)
     }
 
-    pub fn start(&self, binaries: &Path, database_url: &str, amqp_url: &str) -> Result<()> {
+    pub fn start(&self, binaries: &Path, database_url: &str, amqp_url: &str, token_secret: &str) -> Result<()> {
         if self.log.exists() {
             fs::rename(&self.log, self.log.with_extension("previous.log"))?;
         }
@@ -73,6 +73,7 @@ impl Service {
         let child = Command::new(&program)
             .env("CONVEYOR__DATABASE__URL", database_url)
             .env("CONVEYOR__BROKER__URL", amqp_url)
+            .env("CONVEYOR__AUTH__KEYS__MAIN__SECRET", token_secret)
             .env("CONVEYOR__HTTP__BIND", format!("127.0.0.1:{}", self.port))
             .stdin(Stdio::null())
             .stdout(log.try_clone()?)

@@ -11,7 +11,7 @@ use clap::Args;
 use crate::project::{self, Variables};
 use crate::services::{self, Service};
 use crate::site::{Backing, Purpose, Site, lock, password_of, with_login};
-use crate::{down, order, ports, say, signals};
+use crate::{down, order, ports, say, signals, token};
 
 /// Starts everything: servers, services, demo catalogue; carries a first order to `paid`
 ///
@@ -87,11 +87,12 @@ fn bring_up(site: &Site, services: &[Service], backing: &Backing) -> Result<()> 
         bail!("`migrate` failed");
     }
     for service in services.iter().filter(|service| service.process().is_none()) {
-        service.start(&binaries, database_url(&variables, service)?, &backing.amqp_url)?;
+        let token_secret = variables.get(token::SECRET).context("the secret of the tokens is missing")?;
+        service.start(&binaries, database_url(&variables, service)?, &backing.amqp_url, token_secret)?;
     }
     services.iter().try_for_each(Service::await_ready)?;
     say::step("all services are ready");
-    let first = order::place(&services[0].url())?;
+    let first = order::place(&services[0].url(), token::for_customer(&variables)?)?;
     say::step(format!("a first order was accepted: {}", first.id));
     let story = order::await_paid(&first)?;
     say::step(format!("and paid, {story}"));
@@ -118,6 +119,8 @@ fn write_variables(site: &Site, services: &[Service], backing: &Backing) -> Resu
         let name = service.name.replace('-', "_").to_uppercase();
         variables.insert(format!("CONVEYOR_{name}_URL"), service.url());
     }
+    let token_secret = known.get(token::SECRET).cloned().map_or_else(project::password, Ok)?;
+    variables.insert(token::SECRET.to_owned(), token_secret);
     variables.insert("CONVEYOR_DATABASE_URL".to_owned(), backing.database_url.clone());
     variables.insert("CONVEYOR_AMQP_URL".to_owned(), backing.amqp_url.clone());
     if let Some(url) = &backing.management_url {

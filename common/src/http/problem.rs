@@ -66,6 +66,16 @@ impl Problem {
         Self::new(StatusCode::METHOD_NOT_ALLOWED, "method_not_allowed", "this address does not take this method")
     }
 
+    /// Who is asking is not known.
+    pub fn unauthorized(code: &'static str, message: impl Into<String>) -> Self {
+        Self::new(StatusCode::UNAUTHORIZED, code, message)
+    }
+
+    /// Who is asking is known, and may not do this.
+    pub fn forbidden(code: &'static str, message: impl Into<String>) -> Self {
+        Self::new(StatusCode::FORBIDDEN, code, message)
+    }
+
     /// Something we need is away: the client may safely try again.
     pub fn unavailable(message: impl Into<String>) -> Self {
         Self { retry_after_seconds: Some(1), ..Self::new(StatusCode::SERVICE_UNAVAILABLE, "unavailable", message) }
@@ -85,6 +95,9 @@ impl IntoResponse for Problem {
     fn into_response(self) -> Response {
         let envelope = Envelope { code: self.status.as_u16(), message: &self.message, errors: &self.errors };
         let mut response = (self.status, Json(envelope)).into_response();
+        if self.status == StatusCode::UNAUTHORIZED {
+            response.headers_mut().insert(header::WWW_AUTHENTICATE, HeaderValue::from_static("Bearer"));
+        }
         if let Some(seconds) = self.retry_after_seconds {
             response.headers_mut().insert(header::RETRY_AFTER, HeaderValue::from(seconds));
         }

@@ -96,6 +96,7 @@ pub(crate) fn settings(database_url: String, broker_url: String) -> Common {
         database: config::Database { url: database_url.into(), pool_size: 4 },
         broker: config::Broker { url: broker_url.into() },
         http: config::Http::default(),
+        auth: config::Auth::default(),
         consumer: config::Consumer { retry_delays_ms: TIERS_MS.to_vec(), ..Default::default() },
         outbox: config::Outbox { sweep_ms: 100, ..Default::default() },
         log: config::Log::default(),

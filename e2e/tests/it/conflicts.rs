@@ -6,10 +6,10 @@ use common::{
     events::{Event, InventoryLocked, Payload as _},
     ids::OrderId,
 };
-use e2e::{Database, LONG, Process, Vhost, eventually, service_settings};
+use e2e::{Database, LONG, Process, Vhost, eventually, service_settings, token};
 use serde_json::Value;
 
-use crate::line::documented;
+use crate::line::{USER, documented};
 
 /// Takes the order to its second version and leaves that uncommitted, so that `order-api` must wait; then commits it or
 /// takes it back. Returns what becomes of the order, and how many payments have fallen due.
@@ -46,7 +46,7 @@ async fn after_somebody_else(ends_with: &str) -> (Value, u32) {
         (database.count("SELECT count(*) FROM orders.outbox").await == 0).then_some(())
     })
     .await;
-    let order = api.http.get(&format!("/api/orders/{id}")).await.unwrap().json();
+    let order = api.http.get_as(&format!("/api/orders/{id}"), &token(USER)).await.unwrap().json();
     (order, vhost.ready("payment.charge").await.unwrap())
 }
 

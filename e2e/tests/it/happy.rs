@@ -2,10 +2,10 @@
 
 use std::time::Duration;
 
-use e2e::eventually;
+use e2e::{eventually, token};
 use serde_json::{Value, json};
 
-use crate::line::{Line, documented};
+use crate::line::{Line, USER, documented};
 
 #[tokio::test]
 async fn the_documented_example_is_paid_within_a_second() {
@@ -40,7 +40,7 @@ async fn an_order_that_finds_no_stock_is_rejected_whole_and_says_what_is_missing
     let line = Line::start().await;
     // P003 has 100 in stock.
     let body = json!({
-        "userId": "u", "token": "t", "signature": "s", "orderAmount": 2054.24,
+        "userId": USER, "token": token(USER), "signature": "s", "orderAmount": 2054.24,
         "items": [{"productId": "P003", "quantity": 101}, {"productId": "P001", "quantity": 1}],
     });
     let answer = line.api().http.post_json("/api/orders/create", &body).await.unwrap();
@@ -66,7 +66,7 @@ async fn stock_is_never_oversold() {
     let line = Line::start().await;
     // 100 in stock, 3 for each: 33 orders can be had.
     let body = json!({
-        "userId": "u", "token": "t", "signature": "s", "orderAmount": 59.97,
+        "userId": USER, "token": token(USER), "signature": "s", "orderAmount": 59.97,
         "items": [{"productId": "P003", "quantity": 2}, {"productId": "P003", "quantity": 1}],
     });
     let answers = (0..60).map(|_| line.api().http.post_json("/api/orders/create", &body));
@@ -88,7 +88,7 @@ async fn stock_is_never_oversold() {
 async fn an_order_of_nothing_is_paid_without_a_charge() {
     let line = Line::start().await;
     let body = json!({
-        "userId": "u", "token": "t", "signature": "s", "orderAmount": 0,
+        "userId": USER, "token": token(USER), "signature": "s", "orderAmount": 0,
         "items": [{"productId": "P004", "quantity": 1}],
     });
     let answer = line.api().http.post_json("/api/orders/create", &body).await.unwrap();
@@ -104,7 +104,7 @@ async fn an_order_of_nothing_is_paid_without_a_charge() {
 async fn an_unknown_order_is_not_found() {
     let line = Line::start().await;
     for id in ["ORD00000000000070008000000000000000", "ORD123456", "%00", "%FF", "ORD%2e%2e"] {
-        let answer = line.api().http.get(&format!("/api/orders/{id}")).await.unwrap();
+        let answer = line.api().http.get_as(&format!("/api/orders/{id}"), &token(USER)).await.unwrap();
         assert_eq!((answer.status.as_u16(), &answer.json()["errors"][0]["code"]), (404, &json!("not_found")), "{id}");
     }
 }

@@ -8,7 +8,7 @@ use std::{
     time::Duration,
 };
 
-use e2e::{Database, Process, Vhost, assert_clean, eventually, http::Client, service_settings};
+use e2e::{Database, Process, Vhost, assert_clean, eventually, http::Client, service_settings, token};
 use serde_json::{Value, json};
 use tokio::task::JoinSet;
 
@@ -29,11 +29,14 @@ pub(crate) struct Line {
     pub vhost: Vhost,
 }
 
-/// The request of the documentation.
+/// Whose orders these are.
+pub(crate) const USER: &str = "123456";
+
+/// The request of the documentation, with a token in its place.
 pub(crate) fn documented() -> Value {
     json!({
-        "userId": "123456",
-        "token": "user authentication token",
+        "userId": USER,
+        "token": token(USER),
         "signature": "digital signature",
         "orderAmount": 100.50,
         "items": [{"productId": "P001", "quantity": 2}, {"productId": "P002", "quantity": 1}],
@@ -76,7 +79,7 @@ impl Line {
     }
 
     pub(crate) async fn order(&self, id: &str) -> Value {
-        let answer = self.api().http.get(&format!("/api/orders/{id}")).await.expect("an answer");
+        let answer = self.api().http.get_as(&format!("/api/orders/{id}"), &token(USER)).await.expect("an answer");
         assert_eq!(answer.status, 200, "{}", answer.text());
         answer.json()
     }

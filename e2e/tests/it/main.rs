@@ -11,3 +11,4 @@ mod replay;
 mod rights;
 mod shutdown;
 mod start;
+mod tokens;

@@ -34,6 +34,21 @@ async fn a_bad_setting_stops_the_start_with_one_line_that_names_it() {
 }
 
 #[tokio::test]
+async fn an_api_that_nobody_could_be_known_to_does_not_start() {
+    let (database, vhost) = (Database::create().await, Vhost::create().await);
+    for (secret, named) in [(None, "auth.keys"), (Some("secret"), "auth.keys.tests")] {
+        let mut settings = service_settings("orders", &database, &vhost);
+        settings.remove("CONVEYOR__AUTH__KEYS__TESTS__SECRET");
+        settings.extend(secret.map(|it| ("CONVEYOR__AUTH__KEYS__TESTS__SECRET".to_owned(), it.to_owned())));
+        let mut process = Process::spawn("order-api", settings).await;
+        let status = process.wait().await;
+        let said = process.said();
+        assert_eq!((status.code(), said.trim().lines().count()), (Some(64), 1), "{said}");
+        assert!(said.contains(named), "{said}");
+    }
+}
+
+#[tokio::test]
 async fn a_missing_server_is_named_once_and_waited_for() {
     let (database, vhost) = (Database::create().await, Vhost::create().await);
     for (key, value, named) in [

@@ -3,6 +3,7 @@
 use std::collections::HashMap;
 
 use common::{
+    auth::LONGEST_TOKEN,
     events::Line,
     http::{FieldError, Object},
     ids::{ProductId, UserId},
@@ -16,7 +17,7 @@ const MOST_LINES: usize = 100;
 /// The most of one product in one line.
 const MOST_OF_ONE: i64 = 1_000_000;
 /// The longest token or signature that is looked at.
-const LONGEST_SECRET: usize = 8 * 1024;
+const LONGEST_SECRET: usize = LONGEST_TOKEN;
 
 /// The documented request. Numbers are kept as the text they were sent as: an amount never passes through a float.
 ///
@@ -47,7 +48,24 @@ pub(super) struct Wanted {
 }
 
 impl CreateOrder {
-    /// Checks everything, and says everything that is wrong at once.
+    /// The token and the signature are texts that can be looked at.
+    pub(super) fn check_secrets(&self) -> Result<(), Vec<FieldError>> {
+        let bad = |secret: &str| secret.is_empty() || secret.len() > LONGEST_SECRET || secret.contains('\0');
+        let errors: Vec<FieldError> = [("token", &self.token), ("signature", &self.signature)]
+            .into_iter()
+            .filter(|(_, secret)| bad(secret))
+            .map(|(name, _)| {
+                FieldError::new("invalid_field", name, format!("must be a text of 1 to {LONGEST_SECRET} bytes"))
+            })
+            .collect();
+        if errors.is_empty() { Ok(()) } else { Err(errors) }
+    }
+
+    pub(super) fn token(&self) -> &str {
+        &self.token
+    }
+
+    /// Checks everything else, and says everything that is wrong at once.
     pub(super) fn check(
         self,
         prices: &HashMap<ProductId, Money>,
@@ -57,12 +75,6 @@ impl CreateOrder {
         let user_id = UserId::try_from(self.user_id)
             .map_err(|error| errors.push(FieldError::new("invalid_user", "userId", error.to_string())))
             .ok();
-        for (name, secret) in [("token", &self.token), ("signature", &self.signature)] {
-            if secret.is_empty() || secret.len() > LONGEST_SECRET || secret.contains('\0') {
-                let message = format!("must be a text of 1 to {LONGEST_SECRET} bytes");
-                errors.push(FieldError::new("invalid_field", name, message));
-            }
-        }
         let amount = currency
             .parse(self.order_amount.get())
             .map_err(|error| errors.push(FieldError::new("invalid_amount", "orderAmount", error.to_string())))
@@ -134,7 +146,8 @@ mod tests {
         let prices = HashMap::from([(id("P001"), Money(3_525)), (id("P002"), Money(3_000))]);
         let request: CreateOrder = serde_json::from_str(body).unwrap();
         request
-            .check(&prices, &Currency::default())
+            .check_secrets()
+            .and_then(|()| request.check(&prices, &Currency::default()))
             .map_err(|errors| errors.into_iter().map(|e| (e.code, e.field.unwrap_or_default())).collect())
     }
 

@@ -7,6 +7,7 @@ use axum::{
     response::{IntoResponse as _, Response},
 };
 use common::{
+    auth::{Caller, Scope},
     events::Line,
     http::{JsonBody, Problem},
     ids::{OrderId, TransactionId, UserId},
@@ -38,8 +39,16 @@ pub(super) async fn create(
     headers: HeaderMap,
     JsonBody(request): JsonBody<CreateOrder>,
 ) -> Result<Response, Problem> {
+    request.check_secrets().map_err(Problem::invalid)?;
+    let caller = state.tokens.check(request.token())?;
+    if !caller.has(Scope::Customer) {
+        return Err(Problem::forbidden("insufficient_scope", "the token does not have the scope `customer`"));
+    }
     let prices = state.catalogue.prices().ok_or_else(|| Problem::unavailable("the catalogue has not been read yet"))?;
     let wanted = request.check(&prices, &state.currency).map_err(Problem::invalid)?;
+    if wanted.user_id != caller.user_id {
+        return Err(Problem::forbidden("wrong_user", "userId is not the user that the token is for"));
+    }
     let order_id = OrderId::generate();
     let incoming = headers.get("traceparent").and_then(|value| value.to_str().ok());
     let order = NewOrder {
@@ -96,6 +105,7 @@ struct ShownEntry {
 
 pub(super) async fn show(
     State(state): super::SharedState,
+    caller: Caller,
     id: Result<Path<String>, PathRejection>,
 ) -> Result<Response, Problem> {
     // An id that cannot exist is answered like one that does not.
@@ -106,7 +116,8 @@ pub(super) async fn show(
         tracing::warn!(%error, order.id = %id, "an order could not be read");
         Problem::unavailable("orders cannot be read at the moment; try again shortly")
     })?;
-    let found = found.ok_or_else(unknown)?;
+    // Somebody else's order is answered like one that does not exist.
+    let found = found.filter(|found| caller.may_see(&found.order.user_id)).ok_or_else(unknown)?;
     let shown = shown(found, &state.currency).ok_or_else(Problem::internal)?;
     Ok((StatusCode::OK, Json(shown)).into_response())
 }

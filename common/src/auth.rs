@@ -1,0 +1,156 @@
+//! Who is calling: a token says who its bearer is and what they may do.
+//!
+//! A token is a JWT. Which algorithm a key is good for is written beside the key, never taken from a token.
+
+mod keys;
+
+use std::sync::Arc;
+
+use axum::{extract::FromRequestParts, http::request::Parts};
+use jsonwebtoken::{Algorithm, DecodingKey, Validation, errors::ErrorKind};
+use serde::Deserialize;
+
+use crate::{
+    config::{self, ConfigError},
+    http::Problem,
+    ids::UserId,
+};
+
+/// The longest token that is looked at.
+pub const LONGEST_TOKEN: usize = 8 * 1024;
+
+/// What a bearer may do.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Scope {
+    /// Place orders, and see their own.
+    Customer,
+    /// Another program of the shop's.
+    Service,
+    /// Support staff.
+    Staff,
+    /// Whoever runs the shop.
+    Admin,
+}
+
+impl Scope {
+    const NAMES: [(Self, &'static str); 4] =
+        [(Self::Customer, "customer"), (Self::Service, "service"), (Self::Staff, "staff"), (Self::Admin, "admin")];
+
+    fn named(name: &str) -> Option<Self> {
+        Self::NAMES.iter().find(|(_, known)| *known == name).map(|(scope, _)| *scope)
+    }
+}
+
+/// Somebody whose token was in order.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Caller {
+    pub user_id: UserId,
+    scopes: Vec<Scope>,
+}
+
+impl Caller {
+    #[must_use]
+    pub fn has(&self, scope: Scope) -> bool {
+        self.scopes.contains(&scope)
+    }
+
+    /// Whether what belongs to this user may be shown to the caller.
+    #[must_use]
+    pub fn may_see(&self, owner: &UserId) -> bool {
+        (self.has(Scope::Customer) && self.user_id == *owner)
+            || [Scope::Service, Scope::Staff, Scope::Admin].into_iter().any(|scope| self.has(scope))
+    }
+}
+
+/// Why a token counts for nothing. What was wrong in detail would only help whoever made it up.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+pub enum BadToken {
+    #[error("the token has expired; get a new one")]
+    Expired,
+    #[error("the token is not valid here: it must be a JWT signed with a key that is known here, with sub and exp")]
+    Invalid,
+}
+
+impl From<BadToken> for Problem {
+    fn from(bad: BadToken) -> Self {
+        let code = match bad {
+            BadToken::Expired => "token_expired",
+            BadToken::Invalid => "invalid_token",
+        };
+        Self::unauthorized(code, bad.to_string())
+    }
+}
+
+/// The claims that count. A token without a scope is a customer's.
+#[derive(Deserialize)]
+struct Claims {
+    sub: String,
+    scope: Option<String>,
+}
+
+/// A key that tokens may be signed with, and everything that such a token must satisfy.
+struct Key {
+    id: Option<String>,
+    algorithm: Algorithm,
+    key: DecodingKey,
+    validation: Validation,
+}
+
+/// All keys that tokens may be signed with: several, so that they can be exchanged without a gap.
+#[derive(Clone)]
+pub struct Tokens(Arc<Vec<Key>>);
+
+impl Tokens {
+    pub fn new(settings: &config::Auth) -> Result<Self, ConfigError> {
+        keys::read(settings).map(|keys| Self(Arc::new(keys)))
+    }
+
+    /// Whose token it is, if it is in order.
+    pub fn check(&self, token: &str) -> Result<Caller, BadToken> {
+        if token.len() > LONGEST_TOKEN {
+            return Err(BadToken::Invalid);
+        }
+        let header = jsonwebtoken::decode_header(token).map_err(|_| BadToken::Invalid)?;
+        let may_have_signed = |key: &&Key| {
+            key.algorithm == header.alg && (header.kid.is_none() || key.id.is_none() || key.id == header.kid)
+        };
+        let mut refusal = BadToken::Invalid;
+        for key in self.0.iter().filter(may_have_signed) {
+            match jsonwebtoken::decode::<Claims>(token, &key.key, &key.validation) {
+                Ok(decoded) => return caller(decoded.claims),
+                Err(error) if matches!(error.kind(), ErrorKind::ExpiredSignature) => refusal = BadToken::Expired,
+                Err(_) => {}
+            }
+        }
+        Err(refusal)
+    }
+}
+
+fn caller(Claims { sub, scope }: Claims) -> Result<Caller, BadToken> {
+    let user_id = UserId::try_from(sub).map_err(|_| BadToken::Invalid)?;
+    let scopes = match scope {
+        Some(scope) => scope.split(' ').filter_map(Scope::named).collect(),
+        None => vec![Scope::Customer],
+    };
+    Ok(Caller { user_id, scopes })
+}
+
+/// Taken from `Authorization: Bearer`. The routes need an [`Extension`](axum::Extension) with the [`Tokens`].
+impl<S: Send + Sync> FromRequestParts<S> for Caller {
+    type Rejection = Problem;
+
+    async fn from_request_parts(parts: &mut Parts, _: &S) -> Result<Self, Problem> {
+        let Some(tokens) = parts.extensions.get::<Tokens>() else { return Err(Problem::internal()) };
+        let missing = || Problem::unauthorized("missing_token", "send a token: Authorization: Bearer <token>");
+        let header = parts.headers.get(axum::http::header::AUTHORIZATION).ok_or_else(missing)?;
+        let text = header.to_str().map_err(|_| missing())?;
+        let (scheme, token) = text.split_once(' ').ok_or_else(missing)?;
+        if !scheme.eq_ignore_ascii_case("bearer") {
+            return Err(missing());
+        }
+        Ok(tokens.check(token.trim())?)
+    }
+}
+
+#[cfg(test)]
+mod tests;
