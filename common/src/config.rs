@@ -114,6 +114,9 @@ pub struct Http {
     pub bind: String,
     pub request_timeout_ms: u64,
     pub body_limit_bytes: usize,
+    /// Sites whose pages may send anything and read the answers, such as `https://shop.example`.
+    #[serde(deserialize_with = "list_of_names")]
+    pub allowed_origins: Vec<String>,
 }
 
 /// Who may sign the tokens of callers.
@@ -236,7 +239,12 @@ impl Common {
 
 impl Default for Http {
     fn default() -> Self {
-        Self { bind: String::new(), request_timeout_ms: 10_000, body_limit_bytes: 64 * 1024 }
+        Self {
+            bind: String::new(),
+            request_timeout_ms: 10_000,
+            body_limit_bytes: 64 * 1024,
+            allowed_origins: Vec::new(),
+        }
     }
 }
 

@@ -3,10 +3,12 @@
 mod guard;
 mod health;
 mod json;
+mod origin;
 mod problem;
 
 pub use health::Check;
 pub use json::{JsonBody, Object};
+pub use origin::Origins;
 pub use problem::{FieldError, Problem};
 
 use std::{net::SocketAddr, time::Duration};
@@ -49,20 +51,28 @@ pub async fn serve(
     listener: TcpListener,
     api: Router,
     settings: config::Http,
+    origins: Origins,
     checks: Vec<Check>,
     exporter: Option<Exporter>,
     stop: CancellationToken,
 ) {
     let timeout = Duration::from_millis(settings.request_timeout_ms);
-    let router = health::routes(checks, exporter)
+    let mut router = health::routes(checks, exporter)
         .merge(api)
         .fallback(async || Problem::not_found("there is nothing at this address"))
         .method_not_allowed_fallback(async || Problem::method_not_allowed())
         .layer(Extension(json::BodyLimit(settings.body_limit_bytes)))
         .layer(middleware::from_fn({
-            let stop = stop.clone();
-            move |request, next| guard::guard(timeout, stop.clone(), request, next)
+            let origins = origins.clone();
+            move |request, next| origin::refuse_foreign(origins.clone(), request, next)
         }));
+    if let Some(cors) = origins.cors() {
+        router = router.layer(cors);
+    }
+    let router = router.layer(middleware::from_fn({
+        let stop = stop.clone();
+        move |request, next| guard::guard(timeout, stop.clone(), request, next)
+    }));
     let mut http = http1::Builder::new();
     http.timer(TokioTimer::new()).header_read_timeout(HEAD_WITHIN);
     let graceful = GracefulShutdown::new();

@@ -24,7 +24,7 @@ use crate::{
     config::{self, Common, ConfigError, Settings},
     consumer::{Consumer, EffectHandler, Handler, InTransaction, Shared, ThreeSteps},
     db::Db,
-    http::{self, Check},
+    http::{self, Check, Origins},
     outbox::{Dispatcher, Units, sweep},
     telemetry,
 };
@@ -279,6 +279,7 @@ impl Service {
         let Self { about, settings, shared, publishing, mut work, mut support, stop_support, queues, checks: own } =
             self;
         let stop = shared.stop.clone();
+        let origins = Origins::new(&settings.http.allowed_origins)?;
         let listener = http::listen(&settings.http, about.bind).await?;
         let mut checks = checks(&shared.units.db, &shared.link, &publishing, about.needs_broker, !queues.is_empty());
         checks.extend(own);
@@ -303,7 +304,7 @@ impl Service {
         work.spawn({
             let stop = stop.clone();
             let settings = settings.http.clone();
-            http::serve(listener, api, settings, checks, exporter, stop)
+            http::serve(listener, api, settings, origins, checks, exporter, stop)
         });
 
         let consuming = shared.link.clone();

@@ -16,7 +16,7 @@ use uuid::Uuid;
 use super::{health::PAGES, problem::Problem};
 use crate::trace::{self, Serving};
 
-const REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
+pub(super) const REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
 
 const TRACEPARENT: HeaderName = HeaderName::from_static("traceparent");
 

@@ -37,7 +37,15 @@ async fn api() -> String {
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let address = listener.local_addr().unwrap().to_string();
     let router = Router::new().route("/orders", post(echo));
-    tokio::spawn(http::serve(listener, router, Http::default(), Vec::new(), None, CancellationToken::new()));
+    tokio::spawn(http::serve(
+        listener,
+        router,
+        Http::default(),
+        http::Origins::default(),
+        Vec::new(),
+        None,
+        CancellationToken::new(),
+    ));
     address
 }
 

@@ -5,6 +5,7 @@ mod conflicts;
 mod crashes;
 mod happy;
 mod line;
+mod origins;
 mod outages;
 mod refusals;
 mod replay;

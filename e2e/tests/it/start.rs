@@ -15,6 +15,7 @@ async fn a_bad_setting_stops_the_start_with_one_line_that_names_it() {
             ("CONVEYOR__DATABASE__URL", "nonsense: secret", "database.url"),
             ("CONVEYOR__BROKER__URL", "http://secret", "broker.url"),
             ("CONVEYOR__HTTP__BIND", "here", "http.bind"),
+            ("CONVEYOR__HTTP__ALLOWED_ORIGINS", "*", "http.allowed_origins"),
             ("CONVEYOR__PARTS", "bananas", "bananas"),
             ("CONVEYOR__LOG__FILTER", "===", "log.filter"),
             ("CONVEYOR__THREADS", "0", "threads"),
