@@ -137,8 +137,10 @@ impl<'a> Line<'a> {
             .env("CONVEYOR__DATABASE__URL", self.place.database_for(kind.role, &self.password))
             .env("CONVEYOR__BROKER__URL", &self.place.broker)
             .env("CONVEYOR__HTTP__BIND", &address)
-            .env("CONVEYOR__AUTH__KEYS__BENCH__SECRET", TOKEN_SECRET)
             .env("CONVEYOR__LOG__FILTER", "warn,common::http::guard=error");
+        if kind.name == ORDER_API {
+            command.env("CONVEYOR__AUTH__KEYS__BENCH__SECRET", TOKEN_SECRET);
+        }
         for setting in self.plan.settings.iter().filter(|setting| setting.is_for(kind)) {
             command.env(&setting.name, &setting.value);
         }

@@ -67,7 +67,10 @@ impl Caller {
 pub enum BadToken {
     #[error("the token has expired; get a new one")]
     Expired,
-    #[error("the token is not valid here: it must be a JWT signed with a key that is known here, with sub and exp")]
+    #[error(
+        "the token is not valid here: it must be a JWT with sub and exp, signed with a key that is known here, \
+         and be for this service (iss, aud, nbf)"
+    )]
     Invalid,
 }
 

@@ -124,6 +124,7 @@ pub struct Http {
 #[serde(deny_unknown_fields, default)]
 pub struct Auth {
     /// By name, which a token may give as its `kid`. Several can be good at once.
+    #[serde(deserialize_with = "keys")]
     pub keys: BTreeMap<String, Key>,
     /// More keys, as a JWK set.
     pub jwks_file: Option<PathBuf>,
@@ -353,6 +354,15 @@ enum List<T> {
     Text(String),
 }
 
+/// What is wrong is not shown: it may be the secret itself, under a name cut short.
+fn keys<'de, D: serde::Deserializer<'de>>(deserializer: D) -> Result<BTreeMap<String, Key>, D::Error> {
+    BTreeMap::deserialize(deserializer).map_err(|_| {
+        serde::de::Error::custom(
+            "auth.keys: a key has a name, and a secret or a public_key_file, such as CONVEYOR__AUTH__KEYS__MAIN__SECRET",
+        )
+    })
+}
+
 fn list_of_names<'de, D: serde::Deserializer<'de>>(deserializer: D) -> Result<Vec<String>, D::Error> {
     let text = match List::<String>::deserialize(deserializer)? {
         List::Many(names) => return Ok(names),
@@ -409,6 +419,14 @@ mod tests {
             let error = sample(&[(name, value)]).unwrap_err().to_string();
             assert!(error.contains(named), "{error}");
             assert!(!error.contains('\n'));
+        }
+    }
+
+    #[test]
+    fn a_secret_under_a_name_cut_short_is_not_shown() {
+        for name in ["CONVEYOR__AUTH__KEYS__MAIN", "CONVEYOR__AUTH__KEYS", "CONVEYOR__AUTH__KEYS__MAIN__SECERT"] {
+            let error = sample(&[(name, "hush-hush")]).unwrap_err().to_string();
+            assert!(error.contains("auth.keys") && !error.contains("hush"), "{name}: {error}");
         }
     }
 }

@@ -65,14 +65,15 @@ pub async fn serve(
         .layer(middleware::from_fn({
             let origins = origins.clone();
             move |request, next| origin::refuse_foreign(origins.clone(), request, next)
+        }))
+        .layer(middleware::from_fn({
+            let stop = stop.clone();
+            move |request, next| guard::guard(timeout, stop.clone(), request, next)
         }));
+    // Outermost, so that a page may read every answer, whoever gave it.
     if let Some(cors) = origins.cors() {
         router = router.layer(cors);
     }
-    let router = router.layer(middleware::from_fn({
-        let stop = stop.clone();
-        move |request, next| guard::guard(timeout, stop.clone(), request, next)
-    }));
     let mut http = http1::Builder::new();
     http.timer(TokioTimer::new()).header_read_timeout(HEAD_WITHIN);
     let graceful = GracefulShutdown::new();

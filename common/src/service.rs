@@ -120,10 +120,15 @@ fn help(about: &About) -> String {
          which wins; a section's key is CONVEYOR__SECTION__KEY. The two that are needed:\n\n\
          \x20 CONVEYOR__DATABASE__URL   postgres://role:password@host:port/database\n\
          \x20 CONVEYOR__BROKER__URL     amqp://user:password@host:port/vhost\n\n\
-         Often wanted: CONVEYOR__HTTP__BIND ({bind}), CONVEYOR__LOG__FILTER (info),\n\
+         {keys}Often wanted: CONVEYOR__HTTP__BIND ({bind}), CONVEYOR__LOG__FILTER (info),\n\
          CONVEYOR__PARTS (which of {parts} this process runs; all by default).\n\
          README.md lists the rest.\n\n\
          It answers /healthz, /readyz and /metrics, and stops in good order on SIGTERM.\n",
+        keys = if about.parts.contains(&"http") {
+            "And a key that tokens are signed with, such as CONVEYOR__AUTH__KEYS__MAIN__SECRET (32 bytes or more).\n\n"
+        } else {
+            ""
+        },
         name = about.name,
         purpose = about.purpose,
         bind = about.bind,

@@ -19,19 +19,17 @@ pub(crate) struct State {
     catalogue: Catalogue,
     intake: Intake,
     currency: Currency,
-    tokens: Tokens,
 }
 
 impl State {
-    pub(crate) fn new(db: Db, catalogue: Catalogue, intake: Intake, currency: Currency, tokens: Tokens) -> Self {
-        Self { db, catalogue, intake, currency, tokens }
+    pub(crate) fn new(db: Db, catalogue: Catalogue, intake: Intake, currency: Currency) -> Self {
+        Self { db, catalogue, intake, currency }
     }
 }
 
 type SharedState = axum::extract::State<Arc<State>>;
 
-pub(crate) fn routes(state: State) -> Router {
-    let tokens = state.tokens.clone();
+pub(crate) fn routes(state: State, tokens: Tokens) -> Router {
     Router::new()
         .route("/api/orders/create", post(orders::create))
         .route("/api/orders/{order_id}", get(orders::show))

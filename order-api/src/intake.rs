@@ -1,5 +1,7 @@
 //! Group commit: concurrent requests share one transaction. While one group is being written, the next gathers.
 
+mod gather;
+
 use std::time::Duration;
 
 use common::{
@@ -9,19 +11,11 @@ use common::{
     ids::{OrderId, UserId},
     money::Money,
     outbox::Units,
-    pace::Pace,
 };
-use tokio::{
-    sync::{mpsc, oneshot},
-    time::Instant,
-};
+use tokio::sync::{mpsc, oneshot};
 
+use self::gather::Gather;
 use crate::{Orders, store};
-
-/// How closely orders follow each other where more are to be expected.
-const RIGHT_BEHIND: Duration = Duration::from_millis(2);
-/// The most groups that are not kept waiting because the last that was waited in vain.
-const MOST_SPARED: u32 = 31;
 
 /// An order that has passed every check and only needs to be written.
 #[derive(Debug, Clone)]
@@ -72,32 +66,10 @@ impl Intake {
 }
 
 async fn write(units: Units, mut queue: mpsc::Receiver<Waiting>, settings: Orders) {
-    let most = settings.group_commit;
-    let enough = settings.pace_until.min(most);
-    let mut pace = Pace::new(Duration::from_millis(settings.pace_ms), settings.pace_half_per_second);
-    let mut next = Instant::now();
-    let mut group = Vec::with_capacity(most);
-    // Where every client has sent its order and waits for the answer, nobody is right behind: ask ever less often.
-    let (mut spare, mut spared) = (0, 0);
-    while queue.recv_many(&mut group, most).await > 0 {
-        // What is gathered here travels the whole line together, so this is the place to wait for company.
-        while group.len() < enough && more(&mut queue, &mut group, most, next).await {}
-        if group.len() >= enough && spared < spare {
-            spared += 1;
-        } else if group.len() >= enough {
-            let there = group.len();
-            while more(&mut queue, &mut group, most, next.min(Instant::now() + RIGHT_BEHIND)).await {}
-            (spare, spared) = if group.len() > there { (0, 0) } else { ((2 * spare + 1).min(MOST_SPARED), 0) };
-        }
-        next = pace.begin(Instant::now(), group.len());
-        write_all(&units, std::mem::take(&mut group)).await;
+    let mut gather = Gather::new(&settings);
+    while let Some(group) = gather.group(&mut queue).await {
+        write_all(&units, group).await;
     }
-}
-
-/// Waits for more orders. Says whether any came while there was room and time.
-async fn more(queue: &mut mpsc::Receiver<Waiting>, group: &mut Vec<Waiting>, most: usize, until: Instant) -> bool {
-    let room = most.saturating_sub(group.len());
-    room > 0 && tokio::time::timeout_at(until, queue.recv_many(group, room)).await.is_ok_and(|came| came > 0)
 }
 
 /// Writes a group and answers everyone in it. Where the database refuses it, it is split until the culprit stands

@@ -94,6 +94,6 @@ pub async fn run(settings: Settings<Orders>, stop: CancellationToken) -> Result<
     let (intake, write) = intake::Intake::new(service.units().clone(), &own);
     service.spawn(refresh);
     service.spawn(write);
-    let state = http::State::new(service.units().db.clone(), catalogue, intake, own.currency, tokens);
-    service.run(http::routes(state)).await
+    let state = http::State::new(service.units().db.clone(), catalogue, intake, own.currency);
+    service.run(http::routes(state, tokens)).await
 }

@@ -1,5 +1,6 @@
 //! `cargo xtask token`: a token as the shop's identity provider would issue it.
 
+use std::env;
 use std::process::ExitCode;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
@@ -21,6 +22,7 @@ pub const USER: &str = "123456";
 
 /// Prints a token for what `cargo xtask up` has started
 ///
+/// It is signed with the secret in .local/conveyor.env, or with CONVEYOR_TOKEN_SECRET for what runs elsewhere.
 /// Nothing else goes to standard output: `$(cargo xtask token)` is the token.
 #[derive(Args)]
 #[command(verbatim_doc_comment)]
@@ -48,7 +50,9 @@ pub fn for_customer(variables: &Variables) -> Result<String> {
 }
 
 fn issue(variables: &Variables, user: &str, scope: &str, minutes: u32) -> Result<String> {
-    let secret = variables.get(SECRET).context("nothing runs here: `cargo xtask up` first")?;
+    let given = env::var(SECRET).ok().filter(|secret| !secret.is_empty());
+    let secret = given.as_ref().or_else(|| variables.get(SECRET));
+    let secret = secret.with_context(|| format!("nothing runs here: `cargo xtask up` first, or set {SECRET}"))?;
     let end = SystemTime::now().duration_since(UNIX_EPOCH)? + Duration::from_secs(60) * minutes;
     let claims = json!({"sub": user, "scope": scope, "exp": end.as_secs()});
     sign(&claims.to_string(), secret)

@@ -1,6 +1,6 @@
 //! From the configuration to keys, with a refusal that names what is wrong with them.
 
-use std::{fs, path::Path};
+use std::{fs, ops::RangeInclusive, path::Path};
 
 use jsonwebtoken::{
     Algorithm, DecodingKey, Validation,
@@ -13,6 +13,9 @@ use crate::config::{self, ConfigError, bounded};
 
 /// A shorter secret can be guessed (RFC 7518, section 3.2).
 const SHORTEST_SECRET: usize = 32;
+/// 2048 to 4096 bits, in the letters of base64. A shorter key can be broken (RFC 7518, section 3.3), a longer one is not
+/// taken by what verifies with it.
+const RSA_MODULUS: RangeInclusive<usize> = 342..=683;
 /// Every key of a token's algorithm may have to be tried.
 const MOST_KEYS: usize = 32;
 
@@ -55,13 +58,25 @@ fn secret_key(secret: &[u8]) -> Result<DecodingKey, String> {
 /// The algorithm follows from the kind of key.
 fn public_key(file: &Path) -> Result<(Algorithm, DecodingKey), String> {
     let pem = fs::read(file).map_err(|error| error.to_string())?;
-    if let Ok(key) = DecodingKey::from_ed_pem(&pem) {
-        return Ok((Algorithm::EdDSA, key));
+    let of_a_kind =
+        [(Algorithm::EdDSA, DecodingKey::from_ed_pem(&pem)), (Algorithm::RS256, DecodingKey::from_rsa_pem(&pem))];
+    let found = of_a_kind.into_iter().find_map(|(algorithm, key)| Some((algorithm, key.ok()?)));
+    let (algorithm, key) = found.ok_or("is not the PEM of an Ed25519 or an RSA public key")?;
+    usable(&key, algorithm)?;
+    Ok((algorithm, key))
+}
+
+/// A key that cannot verify anything, or that can be broken, must not pass for one.
+fn usable(key: &DecodingKey, algorithm: Algorithm) -> Result<(), String> {
+    let broken = |_| "is not a usable public key".to_owned();
+    // First this, for it looks at the length of an Ed25519 key, which the verification takes for granted.
+    let jwk = Jwk::from_decoding_key(key, Some(algorithm)).map_err(broken)?;
+    if let AlgorithmParameters::RSA(rsa) = &jwk.algorithm
+        && !RSA_MODULUS.contains(&rsa.n.len())
+    {
+        return Err("an RSA key must have 2048 to 4096 bits".to_owned());
     }
-    match DecodingKey::from_rsa_pem(&pem) {
-        Ok(key) => Ok((Algorithm::RS256, key)),
-        Err(_) => Err("is not the PEM of an Ed25519 or an RSA public key".to_owned()),
-    }
+    jsonwebtoken::crypto::verify("", b"", key, algorithm).map(drop).map_err(broken)
 }
 
 fn set(settings: &config::Auth, file: &Path) -> Result<Vec<Key>, String> {
@@ -69,9 +84,8 @@ fn set(settings: &config::Auth, file: &Path) -> Result<Vec<Key>, String> {
     // What a key holds may be a secret: the error says where, not what.
     let set: JwkSet = serde_json::from_slice(&text)
         .map_err(|error| format!("is not a JWK set (line {}, column {})", error.line(), error.column()))?;
-    let for_signatures =
-        |key: &&Jwk| key.common.public_key_use.as_ref().is_none_or(|it| *it == PublicKeyUse::Signature);
-    let keys = set.keys.iter().filter(for_signatures).enumerate();
+    let for_signatures = |key: &Jwk| key.common.public_key_use.as_ref().is_none_or(|it| *it == PublicKeyUse::Signature);
+    let keys = set.keys.iter().enumerate().filter(|(_, key)| for_signatures(key));
     keys.map(|(i, key)| of_set(settings, key).map_err(|why| format!("key {i}: {why}"))).collect()
 }
 
@@ -90,6 +104,9 @@ fn of_set(settings: &config::Auth, jwk: &Jwk) -> Result<Key, String> {
     let key = DecodingKey::from_jwk(jwk).map_err(|_| "is broken".to_owned())?;
     if algorithm == Algorithm::HS256 && key.try_get_as_bytes().is_ok_and(|secret| secret.len() < SHORTEST_SECRET) {
         return Err(format!("a secret must have {SHORTEST_SECRET} bytes or more"));
+    }
+    if algorithm != Algorithm::HS256 {
+        usable(&key, algorithm)?;
     }
     Ok(Key { id: jwk.common.key_id.clone(), algorithm, key, validation: validation(settings, algorithm) })
 }

@@ -185,6 +185,8 @@ fn a_key_set_is_as_good_as_keys_by_name() {
         ("short.json", json!({"keys": [{"kty": "oct", "k": "c2VjcmV0"}]})),
         ("alg.json", json!({"keys": [{"kty": "oct", "k": set["keys"][0]["k"], "alg": "HS512"}]})),
         ("no.json", json!("keys")),
+        ("x.json", json!({"keys": [{"kty": "OKP", "crv": "Ed25519", "x": "AAAA"}]})),
+        ("ec.json", json!({"keys": [{"kty": "EC", "crv": "P-256", "x": "AA", "y": "AA"}]})),
     ] {
         assert!(Tokens::new(&with(name, &broken)).is_err(), "{broken}");
     }
@@ -199,6 +201,10 @@ fn a_bad_key_is_named_and_never_shown() {
     let mut wrong = settings(&[]);
     let key = config::Key { secret: None, public_key_file: Some(file("not.pem", "MIIsecret")) };
     wrong.keys = BTreeMap::from([("main".to_owned(), key)]);
+    let mut private = settings(&[]);
+    let key =
+        config::Key { secret: None, public_key_file: Some(file("private.pem", include_str!("fixtures/rsa.pem"))) };
+    private.keys = BTreeMap::from([("main".to_owned(), key)]);
     let mut absent = settings(&[]);
     absent.jwks_file = Some("/nowhere/keys.json".into());
     for (settings, named) in [
@@ -206,6 +212,7 @@ fn a_bad_key_is_named_and_never_shown() {
         (short, "auth.keys.main"),
         (neither, "auth.keys.main"),
         (wrong, "auth.keys.main"),
+        (private, "auth.keys.main"),
         (absent, "auth.jwks_file"),
     ] {
         let Err(error) = Tokens::new(&settings) else { panic!("{named}") };

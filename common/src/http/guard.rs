@@ -18,7 +18,7 @@ use crate::trace::{self, Serving};
 
 pub(super) const REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
 
-const TRACEPARENT: HeaderName = HeaderName::from_static("traceparent");
+pub(super) const TRACEPARENT: HeaderName = HeaderName::from_static("traceparent");
 
 /// After the stop, a connection ends with the answer that is given on it.
 pub(super) async fn guard(timeout: Duration, stop: CancellationToken, mut request: Request, next: Next) -> Response {

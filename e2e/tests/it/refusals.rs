@@ -151,7 +151,7 @@ async fn each_kind_of_bad_input_is_refused_by_name_and_stores_nothing() {
     assert_eq!(api.database.count("SELECT count(*) FROM orders.orders").await, 0);
     assert_eq!(api.database.count("SELECT count(*) FROM orders.outbox").await, 0);
     let said = api.api.said();
-    assert!(!said.contains(&token) && !said.contains("digital signature"), "a secret was logged");
+    assert!(!said.contains("eyJ") && !said.contains("digital signature"), "a secret was logged");
 }
 
 #[tokio::test]

@@ -1,13 +1,13 @@
 //! `/api/orders`: creating and reading orders.
 
 use axum::{
-    Json,
+    Extension, Json,
     extract::{Path, State, rejection::PathRejection},
     http::{HeaderMap, StatusCode},
     response::{IntoResponse as _, Response},
 };
 use common::{
-    auth::{Caller, Scope},
+    auth::{Caller, Scope, Tokens},
     events::Line,
     http::{JsonBody, Problem},
     ids::{OrderId, TransactionId, UserId},
@@ -36,11 +36,12 @@ struct Created {
 
 pub(super) async fn create(
     State(state): super::SharedState,
+    Extension(tokens): Extension<Tokens>,
     headers: HeaderMap,
     JsonBody(request): JsonBody<CreateOrder>,
 ) -> Result<Response, Problem> {
     request.check_secrets().map_err(Problem::invalid)?;
-    let caller = state.tokens.check(request.token())?;
+    let caller = tokens.check(request.token())?;
     if !caller.has(Scope::Customer) {
         return Err(Problem::forbidden("insufficient_scope", "the token does not have the scope `customer`"));
     }
