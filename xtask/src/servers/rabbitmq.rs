@@ -8,7 +8,6 @@ use std::os::unix::fs::PermissionsExt;
 use std::os::unix::process::CommandExt;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
-use std::thread;
 use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result, bail};
@@ -167,13 +166,9 @@ impl RabbitMq {
             .env("RABBITMQ_ADVANCED_CONFIG_FILE", at("advanced.config"))
             // Schedulers stay where they are put, which is bad company on shared cores: let them move.
             .env("RABBITMQ_SCHEDULER_BIND_TYPE", "u")
-            // And they share this machine with everything else: half as many as usual wake each other half as often.
             .env(
                 "RABBITMQ_SERVER_ADDITIONAL_ERL_ARGS",
-                format!(
-                    "-kernel inet_dist_use_interface {{127,0,0,1}} +sbwt none +sbwtdcpu none +sbwtdio none +Q 65536 +S {}",
-                    thread::available_parallelism().map_or(1, |processors| (processors.get() / 2).max(1))
-                ),
+                "-kernel inet_dist_use_interface {127,0,0,1} +sbwt none +sbwtdcpu none +sbwtdio none +Q 65536",
             )
             .current_dir(&self.dir)
             .stdin(Stdio::null())
