@@ -12,7 +12,7 @@ use serde::Deserialize;
 
 use crate::{
     config::{self, ConfigError},
-    http::Problem,
+    http::{Problem, codes},
     ids::UserId,
 };
 
@@ -77,10 +77,10 @@ pub enum BadToken {
 impl From<BadToken> for Problem {
     fn from(bad: BadToken) -> Self {
         let code = match bad {
-            BadToken::Expired => "token_expired",
-            BadToken::Invalid => "invalid_token",
+            BadToken::Expired => codes::TOKEN_EXPIRED,
+            BadToken::Invalid => codes::INVALID_TOKEN,
         };
-        Self::unauthorized(code, bad.to_string())
+        Self::new(code, bad.to_string())
     }
 }
 
@@ -144,7 +144,7 @@ impl<S: Send + Sync> FromRequestParts<S> for Caller {
 
     async fn from_request_parts(parts: &mut Parts, _: &S) -> Result<Self, Problem> {
         let Some(tokens) = parts.extensions.get::<Tokens>() else { return Err(Problem::internal()) };
-        let missing = || Problem::unauthorized("missing_token", "send a token: Authorization: Bearer <token>");
+        let missing = || Problem::new(codes::MISSING_TOKEN, "send a token: Authorization: Bearer <token>");
         let header = parts.headers.get(axum::http::header::AUTHORIZATION).ok_or_else(missing)?;
         let text = header.to_str().map_err(|_| missing())?;
         let (scheme, token) = text.split_once(' ').ok_or_else(missing)?;

@@ -1,11 +1,13 @@
 //! HTTP scaffolding: every answer in one shape, every request bounded, and the three pages that operators need.
 
+mod code;
 mod guard;
 mod health;
 mod json;
 mod origin;
 mod problem;
 
+pub use code::{Code, codes};
 pub use health::Check;
 pub use json::{JsonBody, Object};
 pub use origin::Origins;

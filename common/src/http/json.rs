@@ -4,7 +4,7 @@ use std::{fmt, marker::PhantomData};
 
 use axum::{
     extract::{FromRequest, Request},
-    http::{HeaderMap, StatusCode, header},
+    http::{HeaderMap, header},
 };
 use futures_util::StreamExt as _;
 use serde::{
@@ -13,7 +13,10 @@ use serde::{
 };
 use serde_json::error::Category;
 
-use super::problem::{FieldError, Problem};
+use super::{
+    code::codes,
+    problem::{FieldError, Problem},
+};
 
 /// A value that is read from a JSON object and from nothing else: by itself, serde would read a struct from an array of
 /// its fields as well.
@@ -50,8 +53,7 @@ impl<S: Send + Sync, T: DeserializeOwned> FromRequest<S> for JsonBody<T> {
     async fn from_request(request: Request, _: &S) -> Result<Self, Problem> {
         if !is_json(request.headers()) {
             return Err(Problem::new(
-                StatusCode::UNSUPPORTED_MEDIA_TYPE,
-                "unsupported_media_type",
+                codes::UNSUPPORTED_MEDIA_TYPE,
                 "send the body as JSON, with Content-Type: application/json",
             ));
         }
@@ -74,8 +76,7 @@ async fn read(request: Request) -> Result<Vec<u8>, Problem> {
     let mut body = Vec::new();
     let mut size = 0_usize;
     while let Some(chunk) = stream.next().await {
-        let chunk = chunk
-            .map_err(|_| Problem::new(StatusCode::BAD_REQUEST, "unreadable_body", "the body could not be read"))?;
+        let chunk = chunk.map_err(|_| Problem::new(codes::UNREADABLE_BODY, "the body could not be read"))?;
         size = size.saturating_add(chunk.len());
         if size <= limit {
             body.extend_from_slice(&chunk);
@@ -85,7 +86,7 @@ async fn read(request: Request) -> Result<Vec<u8>, Problem> {
     }
     if size > limit {
         let message = format!("the body is larger than {limit} bytes");
-        return Err(Problem::new(StatusCode::PAYLOAD_TOO_LARGE, "body_too_large", message));
+        return Err(Problem::new(codes::BODY_TOO_LARGE, message));
     }
     Ok(body)
 }
@@ -117,7 +118,7 @@ fn parse<T: DeserializeOwned>(body: &[u8]) -> Result<T, Problem> {
 }
 
 fn malformed(what: &str) -> Problem {
-    Problem::new(StatusCode::BAD_REQUEST, "malformed_json", format!("the body is not well-formed JSON: {what}"))
+    Problem::new(codes::MALFORMED_JSON, format!("the body is not well-formed JSON: {what}"))
 }
 
 /// serde's messages quote what was sent. Only what was expected, which they end with, and names of our own fields, are
@@ -132,19 +133,19 @@ fn field_error(path: &str, error: &serde_json::Error) -> FieldError {
         path => format!("{path}.{name}"),
     };
     if text.starts_with("missing field") {
-        FieldError::new("missing_field", at(named()), "is required")
+        FieldError::new(codes::MISSING_FIELD, at(named()), "is required")
     } else if text.starts_with("duplicate field") {
-        FieldError::new("duplicate_field", at(named()), "is given more than once")
+        FieldError::new(codes::DUPLICATE_FIELD, at(named()), "is given more than once")
     } else if text.starts_with("unknown field") {
         let expected = text.rsplit_once(", expected ").map_or("", |(_, expected)| expected);
-        FieldError::new("unknown_field", short(path), format!("there is no such field; expected {expected}"))
+        FieldError::new(codes::UNKNOWN_FIELD, short(path), format!("there is no such field; expected {expected}"))
     } else {
         let message = match text.rsplit_once(", expected ") {
             Some((_, expected)) => format!("must be {expected}"),
             // A refusal in our own words.
             None => text.to_owned(),
         };
-        FieldError::new("invalid_field", if path == "." { "body" } else { path }, message)
+        FieldError::new(codes::INVALID_FIELD, if path == "." { "body" } else { path }, message)
     }
 }
 
@@ -175,7 +176,7 @@ mod tests {
         let problem = parse::<Outer>(body.as_bytes()).unwrap_err();
         let error = problem.errors.into_iter().next().unwrap();
         assert!(!error.message.contains("secret"), "{}", error.message);
-        (error.code, error.field)
+        (error.code.name, error.field)
     }
 
     #[test]

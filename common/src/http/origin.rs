@@ -18,6 +18,7 @@ use axum::{
 use tower_http::cors::{AllowOrigin, CorsLayer};
 
 use super::{
+    code::codes,
     guard::{REQUEST_ID, TRACEPARENT},
     problem::Problem,
 };
@@ -96,7 +97,7 @@ pub(super) async fn refuse_foreign(origins: Origins, request: Request, next: Nex
     if origins.allow(request.method(), request.headers()) {
         return next.run(request).await;
     }
-    Problem::forbidden("cross_site_request", "a page of another site may not do this; allow its origin, if it should")
+    Problem::new(codes::CROSS_SITE_REQUEST, "a page of another site may not do this; allow its origin, if it should")
         .into_response()
 }
 

@@ -7,6 +7,8 @@ use axum::{
 };
 use serde::Serialize;
 
+use super::code::{Code, codes};
+
 /// A refusal, on its way to the client.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Problem {
@@ -19,7 +21,7 @@ pub struct Problem {
 /// What is wrong, where, and by which name programs may know it.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct FieldError {
-    pub code: &'static str,
+    pub code: &'static Code,
     /// The path of the field, such as `items[1].quantity`; absent when the fault is not in one field.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub field: Option<String>,
@@ -27,7 +29,7 @@ pub struct FieldError {
 }
 
 impl FieldError {
-    pub fn new(code: &'static str, field: impl Into<String>, message: impl Into<String>) -> Self {
+    pub fn new(code: &'static Code, field: impl Into<String>, message: impl Into<String>) -> Self {
         Self { code, field: Some(field.into()), message: message.into() }
     }
 }
@@ -41,10 +43,10 @@ struct Envelope<'a> {
 
 impl Problem {
     /// A refusal with a single reason that lies in no one field.
-    pub fn new(status: StatusCode, code: &'static str, message: impl Into<String>) -> Self {
+    pub fn new(code: &'static Code, message: impl Into<String>) -> Self {
         let message = message.into();
         let errors = vec![FieldError { code, field: None, message: message.clone() }];
-        Self { status, message, errors, retry_after_seconds: None }
+        Self { status: code.status, message, errors, retry_after_seconds: None }
     }
 
     /// The request was understood, and these fields are not acceptable.
@@ -58,36 +60,22 @@ impl Problem {
     }
 
     pub fn not_found(message: impl Into<String>) -> Self {
-        Self::new(StatusCode::NOT_FOUND, "not_found", message)
+        Self::new(codes::NOT_FOUND, message)
     }
 
     #[must_use]
     pub fn method_not_allowed() -> Self {
-        Self::new(StatusCode::METHOD_NOT_ALLOWED, "method_not_allowed", "this address does not take this method")
-    }
-
-    /// Who is asking is not known.
-    pub fn unauthorized(code: &'static str, message: impl Into<String>) -> Self {
-        Self::new(StatusCode::UNAUTHORIZED, code, message)
-    }
-
-    /// Who is asking is known, and may not do this.
-    pub fn forbidden(code: &'static str, message: impl Into<String>) -> Self {
-        Self::new(StatusCode::FORBIDDEN, code, message)
+        Self::new(codes::METHOD_NOT_ALLOWED, "this address does not take this method")
     }
 
     /// Something we need is away: the client may safely try again.
     pub fn unavailable(message: impl Into<String>) -> Self {
-        Self { retry_after_seconds: Some(1), ..Self::new(StatusCode::SERVICE_UNAVAILABLE, "unavailable", message) }
+        Self { retry_after_seconds: Some(1), ..Self::new(codes::UNAVAILABLE, message) }
     }
 
     #[must_use]
     pub fn internal() -> Self {
-        Self::new(
-            StatusCode::INTERNAL_SERVER_ERROR,
-            "internal",
-            "something went wrong on our side; it has been logged under the request id",
-        )
+        Self::new(codes::INTERNAL, "something went wrong on our side; it has been logged under the request id")
     }
 }
 

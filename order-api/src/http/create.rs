@@ -5,12 +5,14 @@ use std::collections::HashMap;
 use common::{
     auth::LONGEST_TOKEN,
     events::Line,
-    http::{FieldError, Object},
+    http::{FieldError, Object, codes::INVALID_FIELD},
     ids::{ProductId, UserId},
     money::{BadMoney, Currency, Money},
 };
 use serde::Deserialize;
 use serde_json::value::RawValue;
+
+use super::codes;
 
 /// The most lines an order may have.
 const MOST_LINES: usize = 100;
@@ -55,7 +57,7 @@ impl CreateOrder {
             .into_iter()
             .filter(|(_, secret)| bad(secret))
             .map(|(name, _)| {
-                FieldError::new("invalid_field", name, format!("must be a text of 1 to {LONGEST_SECRET} bytes"))
+                FieldError::new(INVALID_FIELD, name, format!("must be a text of 1 to {LONGEST_SECRET} bytes"))
             })
             .collect();
         if errors.is_empty() { Ok(()) } else { Err(errors) }
@@ -73,15 +75,15 @@ impl CreateOrder {
     ) -> Result<Wanted, Vec<FieldError>> {
         let mut errors = Vec::new();
         let user_id = UserId::try_from(self.user_id)
-            .map_err(|error| errors.push(FieldError::new("invalid_user", "userId", error.to_string())))
+            .map_err(|error| errors.push(FieldError::new(codes::INVALID_USER, "userId", error.to_string())))
             .ok();
         let amount = currency
             .parse(self.order_amount.get())
-            .map_err(|error| errors.push(FieldError::new("invalid_amount", "orderAmount", error.to_string())))
+            .map_err(|error| errors.push(FieldError::new(codes::INVALID_AMOUNT, "orderAmount", error.to_string())))
             .ok();
         if self.items.is_empty() || self.items.len() > MOST_LINES {
             let message = format!("must have 1 to {MOST_LINES} lines");
-            errors.push(FieldError::new("invalid_items", "items", message));
+            errors.push(FieldError::new(codes::INVALID_ITEMS, "items", message));
         }
         let lines: Vec<Line> = self
             .items
@@ -99,7 +101,7 @@ impl CreateOrder {
                 Ok(total) => format!("is not the sum of the items, which is {}", currency.format(Money(total))),
                 Err(_) => "is not the sum of the items".to_owned(),
             };
-            return Err(vec![FieldError::new("amount_mismatch", "orderAmount", message)]);
+            return Err(vec![FieldError::new(codes::AMOUNT_MISMATCH, "orderAmount", message)]);
         }
         Ok(Wanted { user_id, amount, lines })
     }
@@ -113,19 +115,19 @@ impl Item {
         let quantity = match whole_number(self.quantity.get()) {
             Ok(quantity @ 1..=MOST_OF_ONE) => Some(quantity),
             _ => {
-                refuse("invalid_quantity", "quantity", format!("must be a whole number from 1 to {MOST_OF_ONE}"));
+                refuse(codes::INVALID_QUANTITY, "quantity", format!("must be a whole number from 1 to {MOST_OF_ONE}"));
                 None
             }
         };
         let product_id = match ProductId::try_from(self.product_id) {
             Ok(product_id) => product_id,
             Err(error) => {
-                refuse("unknown_product", "productId", error.to_string());
+                refuse(codes::UNKNOWN_PRODUCT, "productId", error.to_string());
                 return None;
             }
         };
         let Some(unit_price) = prices.get(&product_id).copied() else {
-            refuse("unknown_product", "productId", format!("there is no product {product_id}"));
+            refuse(codes::UNKNOWN_PRODUCT, "productId", format!("there is no product {product_id}"));
             return None;
         };
         Some(Line { product_id, quantity: quantity?, unit_price })
@@ -148,7 +150,7 @@ mod tests {
         request
             .check_secrets()
             .and_then(|()| request.check(&prices, &Currency::default()))
-            .map_err(|errors| errors.into_iter().map(|e| (e.code, e.field.unwrap_or_default())).collect())
+            .map_err(|errors| errors.into_iter().map(|e| (e.code.name, e.field.unwrap_or_default())).collect())
     }
 
     fn body(amount: &str, items: &str) -> String {

@@ -9,7 +9,7 @@ use axum::{
 use common::{
     auth::{Caller, Scope, Tokens},
     events::Line,
-    http::{JsonBody, Problem},
+    http::{JsonBody, Problem, codes::INSUFFICIENT_SCOPE},
     ids::{OrderId, TransactionId, UserId},
     money::{Currency, Money},
     trace,
@@ -18,7 +18,7 @@ use serde::Serialize;
 use serde_json::value::RawValue;
 use time::{OffsetDateTime, format_description::well_known::Rfc3339};
 
-use super::create::CreateOrder;
+use super::{codes, create::CreateOrder};
 use crate::{
     intake::{NewOrder, NotTaken},
     order::Status,
@@ -43,12 +43,12 @@ pub(super) async fn create(
     request.check_secrets().map_err(Problem::invalid)?;
     let caller = tokens.check(request.token())?;
     if !caller.has(Scope::Customer) {
-        return Err(Problem::forbidden("insufficient_scope", "the token does not have the scope `customer`"));
+        return Err(Problem::new(INSUFFICIENT_SCOPE, "the token does not have the scope `customer`"));
     }
     let prices = state.catalogue.prices().ok_or_else(|| Problem::unavailable("the catalogue has not been read yet"))?;
     let wanted = request.check(&prices, &state.currency).map_err(Problem::invalid)?;
     if wanted.user_id != caller.user_id {
-        return Err(Problem::forbidden("wrong_user", "userId is not the user that the token is for"));
+        return Err(Problem::new(codes::WRONG_USER, "userId is not the user that the token is for"));
     }
     let order_id = OrderId::generate();
     let incoming = headers.get("traceparent").and_then(|value| value.to_str().ok());

@@ -1,0 +1,25 @@
+//! Why an order can be refused, besides what any request can be refused for.
+
+common::codes! {
+    INVALID_USER = "invalid_user", BAD_REQUEST,
+        "`userId` cannot be the name of a user.",
+        "Use 1 to 64 characters out of `A-Z a-z 0-9 . _ @ : + -`.";
+    INVALID_AMOUNT = "invalid_amount", BAD_REQUEST,
+        "`orderAmount` is no amount of the shop's currency.",
+        "Send a JSON number from 0 to 10^12 with no more decimals than the currency has.";
+    AMOUNT_MISMATCH = "amount_mismatch", BAD_REQUEST,
+        "`orderAmount` is not the sum of prices times quantities.",
+        "The message names the sum; read the prices again if they have changed.";
+    INVALID_ITEMS = "invalid_items", BAD_REQUEST,
+        "There are no lines, or too many.",
+        "Send 1 to 100 lines.";
+    INVALID_QUANTITY = "invalid_quantity", BAD_REQUEST,
+        "A quantity is not a positive whole number.",
+        "Send a JSON number from 1 to 1,000,000.";
+    UNKNOWN_PRODUCT = "unknown_product", BAD_REQUEST,
+        "A product is not in the catalogue.",
+        "`GET /api/products` lists those that are.";
+    WRONG_USER = "wrong_user", FORBIDDEN,
+        "The order is for another user than the token.",
+        "Order for the user whose token you send.";
+}
