@@ -9,7 +9,7 @@ mod problem;
 
 pub use code::{Code, codes};
 pub use health::Check;
-pub use json::{JsonBody, Object};
+pub use json::{JsonBody, JsonText, Object};
 pub use origin::Origins;
 pub use problem::{FieldError, Problem};
 

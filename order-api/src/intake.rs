@@ -1,21 +1,46 @@
-//! Group commit: concurrent requests share one transaction. While one group is being written, the next gathers.
+//! Group commit: concurrent requests share one transaction, and before it whatever else can be done for many at once.
+//! While one group is being written, the next gathers.
 
 mod gather;
 
-use std::time::Duration;
+use std::{
+    collections::{HashMap, HashSet},
+    time::Duration,
+};
 
 use common::{
     backoff::Backoff,
     db::DbError,
     events::{Line, OrderCreated},
+    http::Problem,
     ids::{OrderId, UserId},
-    money::Money,
+    money::{Currency, Money},
     outbox::Units,
 };
 use tokio::sync::{mpsc, oneshot};
 
 use self::gather::Gather;
-use crate::{Orders, store};
+use crate::{
+    Orders,
+    catalogue::Catalogue,
+    http::{CreateOrder, Wanted, codes},
+    once::Once,
+    signing::{BadSignature, Signatures, Signed},
+    store,
+};
+
+/// How often a group looks again because somebody else was there first.
+const MOST_CONFLICTS: u32 = 5;
+
+/// An order that somebody asks for: the body can be read, and the token is good.
+pub(crate) struct Asked {
+    pub user_id: UserId,
+    pub request: CreateOrder,
+    /// None where signatures are not required.
+    pub signed: Option<Signed>,
+    pub once: Option<Once>,
+    pub traceparent: String,
+}
 
 /// An order that has passed every check and only needs to be written.
 #[derive(Debug, Clone)]
@@ -24,109 +49,254 @@ pub(crate) struct NewOrder {
     pub user_id: UserId,
     pub amount: Money,
     pub lines: Vec<Line>,
+    pub once: Option<Once>,
     pub traceparent: String,
 }
 
-/// Why an order was not written.
+/// What became of a request: the order that stands for it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum NotTaken {
-    /// Too many are waiting already.
-    Busy,
-    /// The database is away.
-    Unavailable,
-    /// The database would not have this one.
-    Refused,
+pub(crate) struct Taken {
+    pub order_id: OrderId,
+    /// It was made by an earlier request of the same name.
+    pub again: bool,
 }
 
-/// An order and whoever waits for its answer.
-struct Waiting {
-    order: NewOrder,
-    answer: oneshot::Sender<Result<(), NotTaken>>,
+/// Something that was asked, and whoever waits for its answer.
+struct Waiting<T> {
+    it: T,
+    answer: oneshot::Sender<Result<Taken, Problem>>,
 }
 
-/// Hands orders to the task that writes them.
+impl<T> Waiting<T> {
+    /// The client may have gone away meanwhile; its order stands all the same.
+    fn answer(self, answer: Result<Taken, Problem>) {
+        let _ = self.answer.send(answer);
+    }
+}
+
+/// Hands requests to the task that writes them.
 #[derive(Clone)]
 pub(crate) struct Intake {
-    orders: mpsc::Sender<Waiting>,
+    queue: mpsc::Sender<Waiting<Asked>>,
 }
 
 impl Intake {
     /// The intake, and the task that writes until every handle on it is gone.
-    pub(crate) fn new(units: Units, settings: &Orders) -> (Self, impl Future<Output = ()> + Send + use<>) {
-        let (orders, queue) = mpsc::channel(settings.waiting);
-        (Self { orders }, write(units, queue, settings.clone()))
-    }
-
-    /// Returns once the order is committed.
-    pub(crate) async fn take(&self, order: NewOrder) -> Result<(), NotTaken> {
-        let (answer, answered) = oneshot::channel();
-        self.orders.try_send(Waiting { order, answer }).map_err(|_| NotTaken::Busy)?;
-        answered.await.unwrap_or(Err(NotTaken::Unavailable))
-    }
-}
-
-async fn write(units: Units, mut queue: mpsc::Receiver<Waiting>, settings: Orders) {
-    let mut gather = Gather::new(&settings);
-    while let Some(group) = gather.group(&mut queue).await {
-        write_all(&units, group).await;
-    }
-}
-
-/// Writes a group and answers everyone in it. Where the database refuses it, it is split until the culprit stands
-/// alone: one bad order never costs another request its answer.
-async fn write_all(units: &Units, group: Vec<Waiting>) {
-    let mut parts = vec![group];
-    let mut backoff = Backoff::new(Duration::from_millis(10), Duration::from_millis(200));
-    let mut conflicts = 0;
-    while let Some(mut part) = parts.pop() {
-        // Whoever waited too long was told to try again: what is not on its way yet must not appear after all.
-        part.retain(|waiting| !waiting.answer.is_closed());
-        if part.is_empty() {
-            continue;
-        }
-        match write_group(units, &part).await {
-            Ok(()) => answer(part, Ok(())),
-            Err(DbError::Conflict(_)) if conflicts < 5 => {
-                conflicts += 1;
-                parts.push(part);
-                backoff.wait().await;
+    pub(crate) fn new(
+        units: Units,
+        signatures: Signatures,
+        catalogue: Catalogue,
+        settings: &Orders,
+    ) -> (Self, impl Future<Output = ()> + Send + use<>) {
+        let (sender, mut queue) = mpsc::channel(settings.waiting);
+        let writer = Writer { units, signatures, catalogue, currency: settings.currency.clone() };
+        let mut gather = Gather::new(settings);
+        let write = async move {
+            while let Some(group) = gather.group(&mut queue).await {
+                writer.write(group).await;
             }
-            Err(DbError::Refused(why)) if part.len() == 1 => {
-                tracing::error!(error = why, "the database refused an order");
-                answer(part, Err(NotTaken::Refused));
-            }
-            Err(DbError::Refused(_) | DbError::Conflict(_)) if part.len() > 1 => {
-                let right = part.split_off(part.len() / 2);
-                parts.extend([right, part]);
-            }
-            Err(error) => {
-                tracing::warn!(%error, orders = part.len(), "orders could not be written");
-                answer(part, Err(NotTaken::Unavailable));
-            }
-        }
-    }
-}
-
-fn answer(part: Vec<Waiting>, result: Result<(), NotTaken>) {
-    for waiting in part {
-        // The client may have gone away meanwhile; its order stands all the same.
-        let _ = waiting.answer.send(result);
-    }
-}
-
-async fn write_group(units: &Units, part: &[Waiting]) -> Result<(), DbError> {
-    let orders: Vec<&NewOrder> = part.iter().map(|waiting| &waiting.order).collect();
-    let mut unit = units.begin().await?;
-    store::insert(&mut unit.tx, &orders)?;
-    for order in orders {
-        let created = OrderCreated {
-            order_id: order.id,
-            user_id: order.user_id.clone(),
-            version: 1,
-            amount: order.amount,
-            items: order.lines.clone(),
         };
-        unit.outbox.announce(Some(&order.traceparent), &order.id, &created).map_err(DbError::unexpected)?;
+        (Self { queue: sender }, write)
     }
-    unit.commit().await
+
+    /// Returns once the order is committed, or why it will not be.
+    pub(crate) async fn take(&self, asked: Asked) -> Result<Taken, Problem> {
+        let (answer, answered) = oneshot::channel();
+        self.queue
+            .try_send(Waiting { it: asked, answer })
+            .map_err(|_| Problem::unavailable("too many orders are waiting; try again shortly"))?;
+        answered.await.unwrap_or_else(|_| Err(unavailable()))
+    }
+}
+
+fn unavailable() -> Problem {
+    Problem::unavailable("orders cannot be stored at the moment; try again shortly")
+}
+
+struct Writer {
+    units: Units,
+    signatures: Signatures,
+    catalogue: Catalogue,
+    currency: Currency,
+}
+
+impl Writer {
+    /// Answers everyone in the group. Nothing is said of what is in an order before its signature is found good, and an
+    /// order that was made once is answered as it was then, whatever has changed since.
+    async fn write(&self, group: Vec<Waiting<Asked>>) {
+        let group = self.signed(group).await;
+        let group = self.not_made_yet(group, |asked| (&asked.user_id, asked.once.as_ref())).await;
+        self.insert(self.in_order(group)).await;
+    }
+
+    async fn signed(&self, group: Vec<Waiting<Asked>>) -> Vec<Waiting<Asked>> {
+        let signed: Vec<&Signed> = group.iter().filter_map(|waiting| waiting.it.signed.as_ref()).collect();
+        let checked = match self.signatures.check(&signed).await {
+            Ok(checked) => checked,
+            Err(error) => {
+                refuse_all(group, &error);
+                return Vec::new();
+            }
+        };
+        let mut checked = checked.into_iter();
+        let mut good = Vec::with_capacity(group.len());
+        for waiting in group {
+            let bad = waiting.it.signed.as_ref().and_then(|_| checked.next()?.err());
+            match bad {
+                None => good.push(waiting),
+                Some(bad) => waiting.answer(Err(bad.into())),
+            }
+        }
+        good
+    }
+
+    /// Those that no order stands for yet.
+    async fn not_made_yet<T>(
+        &self,
+        group: Vec<Waiting<T>>,
+        name: impl Fn(&T) -> (&UserId, Option<&Once>),
+    ) -> Vec<Waiting<T>> {
+        let names = group.iter().filter_map(|waiting| {
+            let (user, once) = name(&waiting.it);
+            Some((user, once?.key.as_str()))
+        });
+        let made = match store::find_made(&self.units.db, names.collect()).await {
+            Ok(made) => made,
+            Err(error) => {
+                refuse_all(group, &error);
+                return Vec::new();
+            }
+        };
+        if made.is_empty() {
+            return group;
+        }
+        let made: HashMap<(&str, &str), &store::Made> =
+            made.iter().map(|made| ((made.user_id.as_str(), made.key.as_str()), made)).collect();
+        let mut new = Vec::with_capacity(group.len());
+        for waiting in group {
+            let (user, once) = name(&waiting.it);
+            let earlier = once.and_then(|once| Some((once, *made.get(&(user.as_str(), once.key.as_str()))?)));
+            match earlier {
+                None => new.push(waiting),
+                Some((once, made)) if made.hash == once.hash => {
+                    let taken = Taken { order_id: made.order_id, again: true };
+                    waiting.answer(Ok(taken));
+                }
+                Some(_) => waiting.answer(Err(Problem::new(
+                    codes::IDEMPOTENCY_KEY_REUSED,
+                    "this Idempotency-Key was used for an order with another body",
+                ))),
+            }
+        }
+        new
+    }
+
+    fn in_order(&self, group: Vec<Waiting<Asked>>) -> Vec<Waiting<NewOrder>> {
+        let Some(prices) = self.catalogue.prices() else {
+            let problem = Problem::unavailable("the catalogue has not been read yet");
+            group.into_iter().for_each(|waiting| waiting.answer(Err(problem.clone())));
+            return Vec::new();
+        };
+        let mut orders = Vec::with_capacity(group.len());
+        for Waiting { it: Asked { user_id, request, once, traceparent, .. }, answer } in group {
+            match request.check(&prices, &self.currency) {
+                Ok(Wanted { amount, lines }) => {
+                    let it = NewOrder { id: OrderId::generate(), user_id, amount, lines, once, traceparent };
+                    orders.push(Waiting { it, answer });
+                }
+                Err(errors) => drop(answer.send(Err(Problem::invalid(errors)))),
+            }
+        }
+        orders
+    }
+
+    /// Writes the orders. Where the database refuses them, they are split until the culprit stands alone: one bad order
+    /// never costs another request its answer.
+    async fn insert(&self, orders: Vec<Waiting<NewOrder>>) {
+        // Each with whether somebody may have made some of them meanwhile.
+        let mut parts = vec![(orders, false)];
+        let mut backoff = Backoff::new(Duration::from_millis(10), Duration::from_millis(200));
+        let mut conflicts = 0;
+        while let Some((mut part, look)) = parts.pop() {
+            // Whoever waited too long was told to try again: what is not on its way yet must not appear after all.
+            part.retain(|waiting| !waiting.answer.is_closed());
+            if look {
+                part = self.not_made_yet(part, |order| (&order.user_id, order.once.as_ref())).await;
+            }
+            let (mut part, same) = firsts(part);
+            if !same.is_empty() {
+                parts.push((same, true));
+            }
+            if part.is_empty() {
+                continue;
+            }
+            match self.insert_together(&part).await {
+                Ok(()) => part.into_iter().for_each(|waiting| {
+                    let taken = Taken { order_id: waiting.it.id, again: false };
+                    waiting.answer(Ok(taken));
+                }),
+                Err(DbError::Conflict(_)) if conflicts < MOST_CONFLICTS => {
+                    conflicts += 1;
+                    parts.push((part, true));
+                    backoff.wait().await;
+                }
+                Err(DbError::Refused(_) | DbError::Conflict(_)) if part.len() > 1 => {
+                    let right = part.split_off(part.len() / 2);
+                    parts.extend([(right, true), (part, true)]);
+                }
+                Err(error) => refuse_all(part, &error),
+            }
+        }
+    }
+
+    async fn insert_together(&self, part: &[Waiting<NewOrder>]) -> Result<(), DbError> {
+        let mut orders: Vec<&NewOrder> = part.iter().map(|waiting| &waiting.it).collect();
+        // In the order of their names, so that two groups cannot wait for each other.
+        orders.sort_by_key(|order| order.once.as_ref().map(|once| (&order.user_id, &once.key)));
+        let mut unit = self.units.begin().await?;
+        store::insert(&mut unit.tx, &orders)?;
+        for order in orders {
+            let created = OrderCreated {
+                order_id: order.id,
+                user_id: order.user_id.clone(),
+                version: 1,
+                amount: order.amount,
+                items: order.lines.clone(),
+            };
+            unit.outbox.announce(Some(&order.traceparent), &order.id, &created).map_err(DbError::unexpected)?;
+        }
+        unit.commit().await
+    }
+}
+
+/// Of requests with one name the first, and apart from them the others.
+fn firsts(part: Vec<Waiting<NewOrder>>) -> (Vec<Waiting<NewOrder>>, Vec<Waiting<NewOrder>>) {
+    if part.iter().all(|waiting| waiting.it.once.is_none()) {
+        return (part, Vec::new());
+    }
+    let mut names = HashSet::new();
+    part.into_iter().partition(|waiting| match &waiting.it.once {
+        Some(once) => names.insert((waiting.it.user_id.clone(), once.key.clone())),
+        None => true,
+    })
+}
+
+fn refuse_all<T>(part: Vec<Waiting<T>>, error: &DbError) {
+    let problem = match error {
+        DbError::Refused(why) => {
+            tracing::error!(error = why, orders = part.len(), "the database refused orders");
+            Problem::internal()
+        }
+        DbError::Outage(_) | DbError::Conflict(_) => {
+            tracing::warn!(%error, orders = part.len(), "orders could not be written");
+            unavailable()
+        }
+    };
+    part.into_iter().for_each(|waiting| waiting.answer(Err(problem.clone())));
+}
+
+impl From<BadSignature> for Problem {
+    fn from(bad: BadSignature) -> Self {
+        Self::new(codes::INVALID_SIGNATURE, format!("the signature {bad}"))
+    }
 }

@@ -7,7 +7,9 @@ mod catalogue;
 mod handlers;
 mod http;
 mod intake;
+mod once;
 pub mod order;
+mod signing;
 mod store;
 
 use std::time::Duration;
@@ -21,6 +23,8 @@ use common::{
 };
 use serde::Deserialize;
 use tokio_util::sync::CancellationToken;
+
+use crate::signing::{Signatures, key::Keys};
 
 pub const ABOUT: About = About {
     name: "order-api",
@@ -49,6 +53,8 @@ pub struct Orders {
     pub waiting: usize,
     /// How often prices are read afresh.
     pub catalogue_ms: u64,
+    /// Whether an order must be signed with a key that is registered for its user.
+    pub require_signature: bool,
 }
 
 impl Default for Orders {
@@ -61,6 +67,7 @@ impl Default for Orders {
             pace_until: 64,
             waiting: 2_048,
             catalogue_ms: 500,
+            require_signature: true,
         }
     }
 }
@@ -91,9 +98,11 @@ pub async fn run(settings: Settings<Orders>, stop: CancellationToken) -> Result<
     let every = Duration::from_millis(own.catalogue_ms);
     let (catalogue, refresh) = catalogue::Catalogue::new(service.units().db.clone(), every, service.stop().clone());
     service.require(catalogue.check());
-    let (intake, write) = intake::Intake::new(service.units().clone(), &own);
+    let signatures = Signatures::new(Keys::new(service.units().db.clone()));
+    let (intake, write) = intake::Intake::new(service.units().clone(), signatures.clone(), catalogue, &own);
     service.spawn(refresh);
     service.spawn(write);
-    let state = http::State::new(service.units().db.clone(), catalogue, intake, own.currency);
+    let required = own.require_signature.then_some(signatures);
+    let state = http::State::new(service.units().db.clone(), intake, required, own.currency);
     service.run(http::routes(state, tokens)).await
 }

@@ -13,7 +13,11 @@ use time::OffsetDateTime;
 use tokio_postgres::Row;
 use uuid::Uuid;
 
-use crate::{intake::NewOrder, order::Order};
+use crate::{
+    intake::NewOrder,
+    order::Order,
+    signing::key::{KeyId, PublicKey},
+};
 
 /// Writes new orders with the first row of their timelines.
 pub(crate) fn insert(tx: &mut Tx, orders: &[&NewOrder]) -> Result<(), DbError> {
@@ -30,6 +34,8 @@ pub(crate) fn insert(tx: &mut Tx, orders: &[&NewOrder]) -> Result<(), DbError> {
             orders.iter().map(|order| order.user_id.to_string()).collect::<Vec<_>>(),
             orders.iter().map(|order| order.amount.0).collect::<Vec<_>>(),
             lines,
+            orders.iter().map(|order| order.once.as_ref().map(|once| once.key.clone())).collect::<Vec<_>>(),
+            orders.iter().map(|order| order.once.as_ref().map(|once| once.hash.to_vec())).collect::<Vec<_>>(),
         ],
     );
     tx.write(
@@ -37,6 +43,63 @@ pub(crate) fn insert(tx: &mut Tx, orders: &[&NewOrder]) -> Result<(), DbError> {
         params![ids],
     );
     Ok(())
+}
+
+/// An order that a request with an idempotency key has made.
+pub(crate) struct Made {
+    pub user_id: String,
+    pub key: String,
+    pub hash: [u8; 32],
+    pub order_id: OrderId,
+}
+
+/// The orders that requests of these users and keys have made already.
+pub(crate) async fn find_made(db: &Db, names: Vec<(&UserId, &str)>) -> Result<Vec<Made>, DbError> {
+    if names.is_empty() {
+        return Ok(Vec::new());
+    }
+    let users: Vec<&str> = names.iter().map(|(user, _)| user.as_str()).collect();
+    let keys: Vec<&str> = names.iter().map(|(_, key)| *key).collect();
+    let rows = db.query(include_str!("store/find_made.sql"), &[&users, &keys]).await?;
+    let made = |row: &Row| {
+        let hash = row.try_get::<_, &[u8]>(2)?.try_into().map_err(DbError::unexpected)?;
+        Ok(Made { user_id: row.try_get(0)?, key: row.try_get(1)?, hash, order_id: OrderId(row.try_get(3)?) })
+    };
+    rows.iter().map(made).collect()
+}
+
+/// The most signing keys that a user may have.
+pub(crate) const MOST_KEYS: i64 = 16;
+
+/// Registers a signing key. Says since when it is; or nothing, if the user has as many as one may have.
+pub(crate) async fn register_key(
+    db: &Db,
+    user: &UserId,
+    id: &KeyId,
+    key: PublicKey,
+) -> Result<Option<OffsetDateTime>, DbError> {
+    let key: &[u8] = &key.0;
+    let sql = include_str!("store/register_key.sql");
+    let rows = db.query(sql, &[&user.as_str(), &id.as_str(), &key, &MOST_KEYS]).await?;
+    Ok(rows.first().map(|row| row.try_get(0)).transpose()?)
+}
+
+/// Says whether there was such a key.
+pub(crate) async fn revoke_key(db: &Db, user: &UserId, id: &KeyId) -> Result<bool, DbError> {
+    let sql = "DELETE FROM signing_keys WHERE user_id = $1 AND key_id = $2";
+    Ok(db.execute(sql, &[&user.as_str(), &id.as_str()]).await? > 0)
+}
+
+/// A user's signing keys, and since when they are registered.
+pub(crate) async fn list_keys(db: &Db, user: &UserId) -> Result<Vec<(KeyId, PublicKey, OffsetDateTime)>, DbError> {
+    let sql = "SELECT key_id, public_key, created_at FROM signing_keys WHERE user_id = $1 ORDER BY key_id";
+    let rows = db.query(sql, &[&user.as_str()]).await?;
+    let key = |row: &Row| {
+        let id = row.try_get::<_, &str>(0)?.parse().map_err(DbError::unexpected)?;
+        let bytes = row.try_get::<_, &[u8]>(1)?.try_into().map_err(DbError::unexpected)?;
+        Ok((id, PublicKey(bytes), row.try_get(2)?))
+    };
+    rows.iter().map(key).collect()
 }
 
 /// Reads the orders of a batch, and locks none of them: if somebody else takes an order a step further before this

@@ -50,6 +50,28 @@ pub struct JsonBody<T>(pub T);
 impl<S: Send + Sync, T: DeserializeOwned> FromRequest<S> for JsonBody<T> {
     type Rejection = Problem;
 
+    async fn from_request(request: Request, state: &S) -> Result<Self, Problem> {
+        JsonText::from_request(request, state).await?.parse().map(Self)
+    }
+}
+
+/// A request body that is said to be JSON, as it was sent: for whoever needs its bytes as well.
+pub struct JsonText(Vec<u8>);
+
+impl JsonText {
+    pub fn parse<T: DeserializeOwned>(&self) -> Result<T, Problem> {
+        parse(&self.0)
+    }
+
+    #[must_use]
+    pub fn bytes(&self) -> &[u8] {
+        &self.0
+    }
+}
+
+impl<S: Send + Sync> FromRequest<S> for JsonText {
+    type Rejection = Problem;
+
     async fn from_request(request: Request, _: &S) -> Result<Self, Problem> {
         if !is_json(request.headers()) {
             return Err(Problem::new(
@@ -57,8 +79,7 @@ impl<S: Send + Sync, T: DeserializeOwned> FromRequest<S> for JsonBody<T> {
                 "send the body as JSON, with Content-Type: application/json",
             ));
         }
-        let body = read(request).await?;
-        parse(&body).map(Self)
+        read(request).await.map(Self)
     }
 }
 

@@ -22,4 +22,19 @@ common::codes! {
     WRONG_USER = "wrong_user", FORBIDDEN,
         "The order is for another user than the token.",
         "Order for the user whose token you send.";
+    INVALID_SIGNATURE = "invalid_signature", FORBIDDEN,
+        "The body was not signed, as it is, with a key that is registered for its user.",
+        "The message says which of these it is; `docs/signing.md` shows how to sign.";
+    INVALID_KEY = "invalid_key", BAD_REQUEST,
+        "What was sent is not an Ed25519 public key that signatures can be trusted by.",
+        "Send the PEM that `openssl pkey -pubout` writes for a key made by `openssl genpkey -algorithm ed25519`.";
+    TOO_MANY_KEYS = "too_many_keys", CONFLICT,
+        "The user has as many signing keys as one may have.",
+        "Revoke one that is no longer used.";
+    INVALID_IDEMPOTENCY_KEY = "invalid_idempotency_key", BAD_REQUEST,
+        "`Idempotency-Key` is not a name for a request.",
+        "Send it once, with 1 to 255 visible ASCII characters; a UUID is a good choice.";
+    IDEMPOTENCY_KEY_REUSED = "idempotency_key_reused", UNPROCESSABLE_ENTITY,
+        "An order was made with this `Idempotency-Key` and another body.",
+        "Use a new key for a new order; to repeat a request, repeat its body.";
 }

@@ -6,7 +6,7 @@ use common::{
     auth::LONGEST_TOKEN,
     events::Line,
     http::{FieldError, Object, codes::INVALID_FIELD},
-    ids::{ProductId, UserId},
+    ids::ProductId,
     money::{BadMoney, Currency, Money},
 };
 use serde::Deserialize;
@@ -26,10 +26,10 @@ const LONGEST_SECRET: usize = LONGEST_TOKEN;
 /// It has no `Debug`: the token and the signature must not reach a log.
 #[derive(Deserialize)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
-pub(super) struct CreateOrder {
-    user_id: String,
-    token: String,
-    signature: String,
+pub(crate) struct CreateOrder {
+    pub user_id: String,
+    pub token: String,
+    pub signature: String,
     order_amount: Box<RawValue>,
     items: Vec<Object<Item>>,
 }
@@ -41,10 +41,9 @@ struct Item {
     quantity: Box<RawValue>,
 }
 
-/// A request that is in order.
+/// An order that is in order.
 #[derive(Debug, PartialEq, Eq)]
-pub(super) struct Wanted {
-    pub user_id: UserId,
+pub(crate) struct Wanted {
     pub amount: Money,
     pub lines: Vec<Line>,
 }
@@ -63,20 +62,13 @@ impl CreateOrder {
         if errors.is_empty() { Ok(()) } else { Err(errors) }
     }
 
-    pub(super) fn token(&self) -> &str {
-        &self.token
-    }
-
-    /// Checks everything else, and says everything that is wrong at once.
-    pub(super) fn check(
+    /// Checks what is ordered, and says everything that is wrong at once.
+    pub(crate) fn check(
         self,
         prices: &HashMap<ProductId, Money>,
         currency: &Currency,
     ) -> Result<Wanted, Vec<FieldError>> {
         let mut errors = Vec::new();
-        let user_id = UserId::try_from(self.user_id)
-            .map_err(|error| errors.push(FieldError::new(codes::INVALID_USER, "userId", error.to_string())))
-            .ok();
         let amount = currency
             .parse(self.order_amount.get())
             .map_err(|error| errors.push(FieldError::new(codes::INVALID_AMOUNT, "orderAmount", error.to_string())))
@@ -92,7 +84,7 @@ impl CreateOrder {
             .enumerate()
             .filter_map(|(i, Object(item))| item.check(i, prices, &mut errors))
             .collect();
-        let (Some(user_id), Some(amount), true) = (user_id, amount, errors.is_empty()) else {
+        let (Some(amount), true) = (amount, errors.is_empty()) else {
             return Err(errors);
         };
         let total: i128 = lines.iter().map(|line| i128::from(line.unit_price.0) * i128::from(line.quantity)).sum();
@@ -103,7 +95,7 @@ impl CreateOrder {
             };
             return Err(vec![FieldError::new(codes::AMOUNT_MISMATCH, "orderAmount", message)]);
         }
-        Ok(Wanted { user_id, amount, lines })
+        Ok(Wanted { amount, lines })
     }
 }
 
@@ -210,13 +202,13 @@ mod tests {
 
     #[test]
     fn a_nul_is_refused_wherever_it_stands() {
-        let with = |user: &str, token: &str, product: &str| {
+        let with = |token: &str, product: &str| {
             format!(
-                r#"{{"userId":"{user}","token":"{token}","signature":"s","orderAmount":30,"items":[{{"productId":"{product}","quantity":1}}]}}"#
+                r#"{{"userId":"u","token":"{token}","signature":"s","orderAmount":30,"items":[{{"productId":"{product}","quantity":1}}]}}"#
             )
         };
-        assert!(check(&with("u", "t", "P002")).is_ok());
-        for bad in [with("u\\u0000", "t", "P002"), with("u", "t\\u0000", "P002"), with("u", "t", "P002\\u0000")] {
+        assert!(check(&with("t", "P002")).is_ok());
+        for bad in [with("t\\u0000", "P002"), with("t", "P002\\u0000")] {
             assert_eq!(check(&bad).unwrap_err().len(), 1, "{bad}");
         }
     }

@@ -1,0 +1,151 @@
+//! The keys that orders are signed with: which can be registered, and which are.
+
+use std::{
+    collections::{BTreeSet, HashMap},
+    fmt,
+    str::FromStr,
+    sync::{Arc, Mutex, PoisonError},
+    time::{Duration, Instant},
+};
+
+use common::{
+    db::{Db, DbError},
+    ids::UserId,
+};
+use curve25519_dalek::edwards::CompressedEdwardsY;
+use ed25519_zebra::VerificationKey;
+use pkcs8::{DecodePublicKey as _, EncodePublicKey as _, LineEnding};
+
+/// How long a key that was found is believed: as long as one that was revoked may still count.
+const BELIEVED: Duration = Duration::from_millis(500);
+/// How many keys are kept in memory.
+const MOST_KEPT: usize = 10_000;
+
+/// What a user calls one of their keys.
+#[derive(Debug, Clone, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub(crate) struct KeyId(String);
+
+impl KeyId {
+    pub(crate) const SHAPE: &'static str = "must be 1 to 64 characters out of A-Z a-z 0-9 . _ -";
+
+    pub(crate) fn as_str(&self) -> &str {
+        &self.0
+    }
+}
+
+impl FromStr for KeyId {
+    type Err = &'static str;
+
+    fn from_str(text: &str) -> Result<Self, Self::Err> {
+        let is_plain = |b: u8| b.is_ascii_alphanumeric() || b"._-".contains(&b);
+        let is_name = (1..=64).contains(&text.len()) && text.bytes().all(is_plain);
+        if is_name { Ok(Self(text.to_owned())) } else { Err(Self::SHAPE) }
+    }
+}
+
+/// A public key that may be registered.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(crate) struct PublicKey(pub [u8; 32]);
+
+/// Why a key may not be registered.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+pub(crate) enum BadKey {
+    #[error("must be the PEM of an Ed25519 public key (-----BEGIN PUBLIC KEY-----)")]
+    NotOne,
+    #[error("is a weak key: it would take signatures that nobody made, or that mean something else to others")]
+    Weak,
+}
+
+impl PublicKey {
+    pub(crate) fn from_pem(pem: &str) -> Result<Self, BadKey> {
+        let key = VerificationKey::from_public_key_pem(pem.trim()).map_err(|_| BadKey::NotOne)?;
+        Self::sound(key.into())
+    }
+
+    pub(crate) fn to_pem(self) -> Option<String> {
+        VerificationKey::try_from(self.0).ok()?.to_public_key_pem(LineEnding::LF).ok()
+    }
+
+    /// Written in the one right way, and in the group of prime order: for such a key all rules that Ed25519 signatures
+    /// are checked by come to the same.
+    fn sound(bytes: [u8; 32]) -> Result<Self, BadKey> {
+        let point = CompressedEdwardsY(bytes).decompress().ok_or(BadKey::NotOne)?;
+        let is_sound = point.compress().0 == bytes && point.is_torsion_free() && !point.is_small_order();
+        if is_sound { Ok(Self(bytes)) } else { Err(BadKey::Weak) }
+    }
+}
+
+impl fmt::Debug for PublicKey {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.0.iter().try_for_each(|byte| write!(f, "{byte:02x}"))
+    }
+}
+
+type Name = (UserId, KeyId);
+
+#[derive(Clone, Copy)]
+struct Found {
+    key: VerificationKey,
+    at: Instant,
+}
+
+/// The registered keys. Those of users who order often are not read for every group of orders.
+#[derive(Clone)]
+pub(crate) struct Keys {
+    db: Db,
+    found: Arc<Mutex<HashMap<Name, Found>>>,
+}
+
+impl Keys {
+    pub(crate) fn new(db: Db) -> Self {
+        Self { db, found: Arc::default() }
+    }
+
+    /// The keys of those names, in their order.
+    pub(super) async fn find(&self, names: Vec<(&UserId, &KeyId)>) -> Result<Vec<Option<VerificationKey>>, DbError> {
+        let names: Vec<Name> = names.into_iter().map(|(user, key)| (user.clone(), key.clone())).collect();
+        let mut keys: HashMap<&Name, VerificationKey> = HashMap::with_capacity(names.len());
+        let mut missing: BTreeSet<&Name> = BTreeSet::new();
+        {
+            let found = self.found.lock().unwrap_or_else(PoisonError::into_inner);
+            for name in &names {
+                match found.get(name).filter(|found| found.at.elapsed() < BELIEVED) {
+                    Some(found) => drop(keys.insert(name, found.key)),
+                    None => drop(missing.insert(name)),
+                }
+            }
+        }
+        if !missing.is_empty() {
+            let read = self.read(&missing).await?;
+            self.keep(&read);
+            keys.extend(missing.into_iter().filter_map(|name| Some((name, read.get(name)?.key))));
+        }
+        Ok(names.iter().map(|name| keys.get(name).copied()).collect())
+    }
+
+    async fn read(&self, names: &BTreeSet<&Name>) -> Result<HashMap<Name, Found>, DbError> {
+        // From before the question: what is revoked after it counts for no longer than it may.
+        let at = Instant::now();
+        let users: Vec<&str> = names.iter().map(|(user, _)| user.as_str()).collect();
+        let ids: Vec<&str> = names.iter().map(|(_, key)| key.as_str()).collect();
+        let rows = self.db.query(include_str!("../store/find_keys.sql"), &[&users, &ids]).await?;
+        let mut found = HashMap::with_capacity(rows.len());
+        for row in rows {
+            let user: UserId = row.try_get::<_, String>(0)?.try_into().map_err(DbError::unexpected)?;
+            let id: KeyId = row.try_get::<_, &str>(1)?.parse().map_err(DbError::unexpected)?;
+            let key = VerificationKey::try_from(row.try_get::<_, &[u8]>(2)?).map_err(DbError::unexpected)?;
+            found.insert((user, id), Found { key, at });
+        }
+        Ok(found)
+    }
+
+    fn keep(&self, read: &HashMap<Name, Found>) {
+        let mut found = self.found.lock().unwrap_or_else(PoisonError::into_inner);
+        if found.len() + read.len() > MOST_KEPT {
+            found.retain(|_, found| found.at.elapsed() < BELIEVED);
+        }
+        if found.len() + read.len() <= MOST_KEPT {
+            found.extend(read.iter().map(|(name, found)| (name.clone(), *found)));
+        }
+    }
+}
