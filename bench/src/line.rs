@@ -16,7 +16,11 @@ use nix::{
 };
 use tokio::process::{Child, Command};
 
-use crate::{http, load::TOKEN_SECRET, servers::Place};
+use crate::{
+    customer::{self, TOKEN_SECRET},
+    http,
+    servers::{Place, connect},
+};
 
 pub struct Kind {
     pub name: &'static str,
@@ -112,6 +116,7 @@ impl<'a> Line<'a> {
         }
         let output = migrate.output().await.context("cannot run migrate")?;
         ensure!(output.status.success(), "migrate failed: {}", String::from_utf8_lossy(&output.stderr).trim());
+        customer::register(&connect(&place.database).await?).await?;
         Ok(line)
     }
 

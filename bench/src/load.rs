@@ -1,6 +1,6 @@
 //! The load: orders over kept-alive connections, as fast as they are answered or at a steady rate.
 //!
-//! It shares the processors with what it measures, so it does as little as it can: one thread, one request that was
+//! It shares the processors with what it measures, so it does as little as it can: one thread, requests that were
 //! built once, and of each answer only the order's id is read.
 
 use std::{
@@ -10,27 +10,10 @@ use std::{
 
 use anyhow::{Context as _, Result, bail};
 use futures_util::future::join_all;
-use jsonwebtoken::{EncodingKey, Header};
-use serde_json::json;
 use tokio::time::Instant;
 use uuid::Uuid;
 
-use crate::{connection::Connection, measure::Latencies};
-
-/// It guards nothing: the services were started for this run and listen on loopback.
-pub const TOKEN_SECRET: &str = "the load generator signs its tokens with this";
-
-/// The documented example, with a token for a day in its place. All orders ask for the same two products: for stock that
-/// is the hardest case.
-fn order() -> Result<String> {
-    let day = SystemTime::now().duration_since(UNIX_EPOCH)? + Duration::from_secs(86_400);
-    let claims = json!({"sub": "123456", "scope": "customer", "exp": day.as_secs()});
-    let key = EncodingKey::from_secret(TOKEN_SECRET.as_bytes());
-    let token = jsonwebtoken::encode(&Header::default(), &claims, &key)?;
-    Ok(format!(
-        r#"{{"userId":"123456","token":"{token}","signature":"digital signature","orderAmount":100.50,"items":[{{"productId":"P001","quantity":2}},{{"productId":"P002","quantity":1}}]}}"#
-    ))
-}
+use crate::{connection::Connection, customer, measure::Latencies};
 
 /// A request that takes longer counts as failed.
 const PATIENCE: Duration = Duration::from_secs(30);
@@ -66,7 +49,8 @@ pub struct Outcome {
 
 pub struct Load<'a> {
     address: &'a str,
-    request: String,
+    /// One of each customer.
+    requests: Vec<String>,
     pace: Pace,
     orders: u64,
     begun: Cell<u64>,
@@ -79,13 +63,10 @@ pub struct Load<'a> {
 impl<'a> Load<'a> {
     pub fn new(address: &'a str, pace: Pace, orders: u64) -> Result<Self> {
         let start_at = micros(SystemTime::now());
-        let order = order()?;
+        let requests = (0..customer::CUSTOMERS).map(|number| request(address, &customer::order(number)?));
         Ok(Self {
             address,
-            request: format!(
-                "POST /api/orders/create HTTP/1.1\r\nhost: {address}\r\ncontent-type: application/json\r\ncontent-length: {}\r\n\r\n{order}",
-                order.len()
-            ),
+            requests: requests.collect::<Result<_>>()?,
             pace,
             orders,
             begun: Cell::new(0),
@@ -134,7 +115,7 @@ impl<'a> Load<'a> {
 
     async fn send_on(&self, connection: Connection) {
         let mut connection = Some(connection);
-        while let Some(due) = self.next() {
+        while let Some((request, due)) = self.next() {
             let began = match due {
                 Some(due) => {
                     tokio::time::sleep_until(due).await;
@@ -142,7 +123,7 @@ impl<'a> Load<'a> {
                 }
                 None => Instant::now(),
             };
-            match tokio::time::timeout(PATIENCE, self.send(&mut connection)).await {
+            match tokio::time::timeout(PATIENCE, self.send(&mut connection, request)).await {
                 Ok(Ok(id)) => {
                     let mut outcome = self.outcome.borrow_mut();
                     outcome.post.record(whole_micros(began.elapsed()));
@@ -155,16 +136,18 @@ impl<'a> Load<'a> {
     }
 
     /// The next order to send, if there is one, and when it is due, if that matters.
-    fn next(&self) -> Option<Option<Instant>> {
+    fn next(&self) -> Option<(&str, Option<Instant>)> {
         let number = self.begun.get();
         if number == self.orders {
             return None;
         }
         self.begun.set(number + 1);
-        Some(match self.pace {
+        let request = self.requests.get(usize::try_from(number).ok()? % self.requests.len())?;
+        let due = match self.pace {
             Pace::Flat => None,
             Pace::Steady(rate) => Some(self.start + Duration::from_secs_f64(number as f64 / rate)),
-        })
+        };
+        Some((request, due))
     }
 
     fn failed(&self, connection: &mut Option<Connection>, why: String) {
@@ -175,17 +158,24 @@ impl<'a> Load<'a> {
         outcome.first_failure.get_or_insert(why);
     }
 
-    async fn send(&self, connection: &mut Option<Connection>) -> Result<Uuid> {
+    async fn send(&self, connection: &mut Option<Connection>, request: &str) -> Result<Uuid> {
         let connection = match connection {
             Some(connection) => connection,
             none => none.insert(Connection::open(self.address).await?),
         };
-        let (status, body) = connection.send(self.request.as_bytes()).await?;
+        let (status, body) = connection.send(request.as_bytes()).await?;
         if status != 200 {
             bail!("{status}: {}", String::from_utf8_lossy(body));
         }
         order_id(body).with_context(|| format!("no order id in {}", String::from_utf8_lossy(body)))
     }
+}
+
+fn request(address: &str, order: &str) -> Result<String> {
+    let length = order.len();
+    Ok(format!(
+        "POST /api/orders/create HTTP/1.1\r\nhost: {address}\r\ncontent-type: application/json\r\ncontent-length: {length}\r\n\r\n{order}"
+    ))
 }
 
 /// The id in an answer, without reading the rest of it.
@@ -221,7 +211,7 @@ mod tests {
     #[test]
     fn a_steady_pace_is_due_by_the_clock_alone() {
         let load = Load::new("", Pace::Steady(4.0), 3).unwrap();
-        let due: Vec<_> = std::iter::from_fn(|| load.next()).flatten().map(|due| due - load.start).collect();
+        let due: Vec<_> = std::iter::from_fn(|| load.next()).filter_map(|(_, due)| Some(due? - load.start)).collect();
         assert_eq!(due, [0, 250, 500].map(Duration::from_millis));
     }
 }

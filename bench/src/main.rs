@@ -5,6 +5,7 @@
 #![expect(unreachable_pub, reason = "a program has no outside; `pub` says what a module offers its neighbours")]
 
 mod connection;
+mod customer;
 mod http;
 mod idle;
 mod ledger;
@@ -71,6 +72,12 @@ struct Arguments {
     /// A setting for the services, as often as needed: CONVEYOR__SECTION__KEY=value, or SERVICE:CONVEYOR__...
     #[arg(long, value_name = "NAME=VALUE")]
     set: Vec<Setting>,
+    /// What a setting does to throughput: as it is and with it, alternating, as often as --rounds says
+    #[arg(long, value_name = "NAME=VALUE")]
+    against: Vec<Setting>,
+    /// How often --against measures each
+    #[arg(long, default_value_t = 3, value_parser = clap::value_parser!(u8).range(1..=50))]
+    rounds: u8,
     /// Also write the figures to a file
     #[arg(long, value_name = "FILE")]
     json: Option<PathBuf>,
@@ -151,6 +158,9 @@ async fn bench(arguments: &Arguments) -> Result<bool> {
 }
 
 async fn measure(arguments: &Arguments, bench: &mut Bench, report: &mut Report) -> Result<()> {
+    if !arguments.against.is_empty() {
+        return compare(arguments, bench, report).await;
+    }
     let asked = !arguments.rate.is_empty() || arguments.backlog.is_some() || arguments.idle;
     if arguments.all || !asked {
         if arguments.only != Some(Only::Plain) {
@@ -183,6 +193,21 @@ async fn measure(arguments: &Arguments, bench: &mut Bench, report: &mut Report) 
     }
     if arguments.idle || arguments.all {
         report.idle = Some(bench.idle().await?);
+    }
+    Ok(())
+}
+
+/// The machine is not the same from one minute to the next: only runs that lie side by side are compared.
+async fn compare(arguments: &Arguments, bench: &mut Bench, report: &mut Report) -> Result<()> {
+    let ours = bench.plan.settings.len();
+    for round in 1..=arguments.rounds {
+        let as_it_is = bench.throughput("as it is", &format!("a{round}"), arguments.orders).await?;
+        bench.plan.settings.extend(arguments.against.iter().cloned());
+        let other = bench.throughput("with the setting", &format!("b{round}"), arguments.orders).await;
+        bench.plan.settings.truncate(ours);
+        let other = other?;
+        report.shares.push(as_it_is.end_to_end_per_second / other.end_to_end_per_second);
+        report.throughput.extend([as_it_is, other]);
     }
     Ok(())
 }

@@ -15,6 +15,8 @@ pub struct Report {
     pub throughput: Vec<Run>,
     /// How many times the second throughput the first is, when both were measured.
     pub ratio: Option<f64>,
+    /// Round by round, what is carried as it is, as a share of what is carried with another setting.
+    pub shares: Vec<f64>,
     pub rates: Vec<Run>,
     pub backlog: Option<Run>,
     pub idle: Option<Idle>,
@@ -41,6 +43,14 @@ impl Report {
         let mut text = self.machine.iter().map(|line| format!("{line}\n")).collect::<String>();
         if !self.throughput.is_empty() {
             text.push_str(&section("Flat out", &self.throughput, Vec::new()));
+            if let Some(median) = median(&self.shares) {
+                let each: Vec<String> = self.shares.iter().map(|share| format!("{:.1} %", share * 100.0)).collect();
+                text.push_str(&format!(
+                    "\nEnd to end, as it is, of what is carried with the setting: {}; median {:.1} %.\n",
+                    each.join(", "),
+                    median * 100.0
+                ));
+            }
             if let Some(ratio) = self.ratio {
                 text.push_str(&format!("\nEnd to end, parcels and batches carry {ratio:.1} times as much.\n"));
             }
@@ -70,6 +80,13 @@ impl Report {
         }
         text
     }
+}
+
+fn median(of: &[f64]) -> Option<f64> {
+    let mut sorted = of.to_vec();
+    sorted.sort_by(f64::total_cmp);
+    let half = sorted.len().checked_sub(1)? / 2;
+    Some((sorted.get(half)? + sorted.get(sorted.len() / 2)?) / 2.0)
 }
 
 struct Row {

@@ -7,7 +7,11 @@ use secrecy::SecretString;
 use tokio_postgres::{Client, Config, NoTls};
 use uuid::Uuid;
 
-use crate::environment::{Url, finally, needed};
+use crate::{
+    SIGNING_KEY,
+    environment::{Url, finally, needed},
+    verification_key,
+};
 
 /// The password of every service's role in tests. Roles belong to the whole cluster, so all tests share them.
 pub const PASSWORD: &str = "conveyor-test";
@@ -91,8 +95,17 @@ impl Database {
         row.and_then(|row| row.try_get(0)).unwrap_or_else(|error| panic!("{sql}: {error:?}"))
     }
 
+    /// The demo catalogue, and the key of the demo customer.
     pub async fn load_demo(&self) {
         migrations::load_demo(&config(&self.admin_url())).await.expect("loading the demo catalogue");
+        self.register_key("123456").await;
+    }
+
+    /// Lets the user sign with the key that [`signed`](crate::signed) signs with.
+    pub async fn register_key(&self, user: &str) {
+        let key: &[u8] = &verification_key();
+        let sql = "INSERT INTO orders.signing_keys (user_id, key_id, public_key) VALUES ($1, $2, $3)";
+        self.connect().await.execute(sql, &[&user, &SIGNING_KEY, &key]).await.expect("registering a key");
     }
 }
 

@@ -14,6 +14,7 @@ mod say;
 mod server;
 mod servers;
 mod services;
+mod sign;
 mod signals;
 mod site;
 mod test;
@@ -41,6 +42,7 @@ enum Task {
     Down(down::Arguments),
     Order(order::Arguments),
     Token(token::Arguments),
+    Sign(sign::Arguments),
     Test(test::Arguments),
     Bench(bench::Arguments),
     Server(server::Arguments),
@@ -54,6 +56,7 @@ fn main() -> ExitCode {
         Task::Down(arguments) => down::run(&arguments),
         Task::Order(arguments) => order::run(&arguments),
         Task::Token(arguments) => token::run(&arguments),
+        Task::Sign(arguments) => sign::run(&arguments),
         Task::Test(arguments) => test::run(&arguments),
         Task::Bench(arguments) => bench::run(&arguments),
         Task::Server(arguments) => server::run(&arguments),

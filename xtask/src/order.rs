@@ -5,10 +5,10 @@ use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result, bail};
 use clap::Args;
-use serde_json::{Value, json};
+use serde_json::Value;
 
 use crate::site::Site;
-use crate::{http, signals, token};
+use crate::{http, sign, signals, token};
 
 /// Places one order and shows its timeline as it happens
 #[derive(Args)]
@@ -17,18 +17,6 @@ pub struct Arguments {
     /// Keep watching after it was paid or refused, until Ctrl-C
     #[arg(long)]
     watch: bool,
-}
-
-/// The example of the documented interface, with a token in its place.
-fn example(token: &str) -> String {
-    json!({
-        "userId": token::USER,
-        "token": token,
-        "signature": "digital signature",
-        "orderAmount": 100.50,
-        "items": [{"productId": "P001", "quantity": 2}, {"productId": "P002", "quantity": 1}],
-    })
-    .to_string()
 }
 
 const PATIENCE: Duration = Duration::from_secs(30);
@@ -52,7 +40,7 @@ pub fn run(arguments: &Arguments) -> Result<ExitCode> {
     let site = Site::open()?;
     let variables = site.variables();
     let api = variables.get("CONVEYOR_ORDER_API_URL").context("nothing runs here: `cargo xtask up` first")?;
-    let placed = place(api, token::for_customer(&variables)?)?;
+    let placed = place(&site, api)?;
     println!("{} accepted in {:.1} ms", placed.id, placed.took.as_secs_f64() * 1000.0);
     let began = Instant::now();
     let mut shown: Vec<Step> = Vec::new();
@@ -79,9 +67,12 @@ pub fn run(arguments: &Arguments) -> Result<ExitCode> {
     }
 }
 
-pub fn place(api: &str, token: String) -> Result<Placed> {
+/// Places the documented example.
+pub fn place(site: &Site, api: &str) -> Result<Placed> {
+    let token = token::for_customer(&site.variables())?;
+    let order = sign::documented(site)?;
     let began = Instant::now();
-    let (status, answer) = http::post(&format!("{api}/api/orders/create"), &example(&token))?;
+    let (status, answer) = http::post(&format!("{api}/api/orders/create"), &order)?;
     let took = began.elapsed();
     match answer["orderId"].as_str() {
         Some(id) if status == 200 => Ok(Placed { api: api.to_owned(), token, id: id.to_owned(), took }),

@@ -7,7 +7,7 @@ use anyhow::{Context, Result};
 use clap::Args;
 
 use crate::project::{self, Variables};
-use crate::servers;
+use crate::servers::{self, install};
 use crate::site::{Backing, Purpose, lock};
 use crate::{say, signals};
 
@@ -28,6 +28,7 @@ pub fn run(arguments: &Arguments) -> Result<ExitCode> {
     let _turn = lock(&dir)?;
     clear(&dir)?;
     let backing = Backing::prepare(&dir, Purpose::Tests)?;
+    install::ensure(&install::SNIPPETS)?;
     let result = run_tests(&dir, &backing, &arguments.arguments);
     clear(&dir)?;
     Ok(if result? { ExitCode::SUCCESS } else { ExitCode::FAILURE })

@@ -36,11 +36,21 @@ pub struct Arguments {
     /// How long it is good for
     #[arg(long, default_value_t = 60, value_parser = clap::value_parser!(u32).range(1..=525_600))]
     minutes: u32,
+    /// Print a whole curl command that reads the bearer's orders, ready to paste
+    #[arg(long)]
+    curl: bool,
 }
 
 pub fn run(arguments: &Arguments) -> Result<ExitCode> {
-    let Arguments { user, scope, minutes } = arguments;
-    println!("{}", issue(&Site::open()?.variables(), user, scope, *minutes)?);
+    let Arguments { user, scope, minutes, curl } = arguments;
+    let variables = Site::open()?.variables();
+    let token = issue(&variables, user, scope, *minutes)?;
+    if *curl {
+        let api = variables.get("CONVEYOR_ORDER_API_URL").context("nothing runs here: `cargo xtask up` first")?;
+        println!("curl -s {api}/api/orders -H 'Authorization: Bearer {token}'");
+    } else {
+        println!("{token}");
+    }
     Ok(ExitCode::SUCCESS)
 }
 
@@ -49,7 +59,7 @@ pub fn for_customer(variables: &Variables) -> Result<String> {
     issue(variables, USER, "customer", 60)
 }
 
-fn issue(variables: &Variables, user: &str, scope: &str, minutes: u32) -> Result<String> {
+pub fn issue(variables: &Variables, user: &str, scope: &str, minutes: u32) -> Result<String> {
     let given = env::var(SECRET).ok().filter(|secret| !secret.is_empty());
     let secret = given.as_ref().or_else(|| variables.get(SECRET));
     let secret = secret.with_context(|| format!("nothing runs here: `cargo xtask up` first, or set {SECRET}"))?;

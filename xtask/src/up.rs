@@ -11,7 +11,7 @@ use clap::Args;
 use crate::project::{self, Variables};
 use crate::services::{self, Service};
 use crate::site::{Backing, Purpose, Site, lock, password_of, with_login};
-use crate::{down, order, ports, say, signals, token};
+use crate::{down, order, ports, say, sign, signals, token};
 
 /// Starts everything: servers, services, demo catalogue; carries a first order to `paid`
 ///
@@ -92,7 +92,9 @@ fn bring_up(site: &Site, services: &[Service], backing: &Backing) -> Result<()> 
     }
     services.iter().try_for_each(Service::await_ready)?;
     say::step("all services are ready");
-    let first = order::place(&services[0].url(), token::for_customer(&variables)?)?;
+    let api = services[0].url();
+    sign::register(site, &api)?;
+    let first = order::place(site, &api)?;
     say::step(format!("a first order was accepted: {}", first.id));
     let story = order::await_paid(&first)?;
     say::step(format!("and paid, {story}"));

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use e2e::{eventually, token};
+use e2e::{eventually, signed, token};
 use serde_json::{Value, json};
 
 use crate::line::{Line, USER, documented};
@@ -39,10 +39,10 @@ async fn the_documented_example_is_paid_within_a_second() {
 async fn an_order_that_finds_no_stock_is_rejected_whole_and_says_what_is_missing() {
     let line = Line::start().await;
     // P003 has 100 in stock.
-    let body = json!({
-        "userId": USER, "token": token(USER), "signature": "s", "orderAmount": 2054.24,
+    let body = signed(json!({
+        "userId": USER, "token": token(USER), "orderAmount": 2054.24,
         "items": [{"productId": "P003", "quantity": 101}, {"productId": "P001", "quantity": 1}],
-    });
+    }));
     let answer = line.api().http.post_json("/api/orders/create", &body).await.unwrap();
     assert_eq!(answer.status, 200, "{}", answer.text());
     let id = answer.json()["orderId"].as_str().unwrap().to_owned();
@@ -65,10 +65,10 @@ async fn an_order_that_finds_no_stock_is_rejected_whole_and_says_what_is_missing
 async fn stock_is_never_oversold() {
     let line = Line::start().await;
     // 100 in stock, 3 for each: 33 orders can be had.
-    let body = json!({
-        "userId": USER, "token": token(USER), "signature": "s", "orderAmount": 59.97,
+    let body = signed(json!({
+        "userId": USER, "token": token(USER), "orderAmount": 59.97,
         "items": [{"productId": "P003", "quantity": 2}, {"productId": "P003", "quantity": 1}],
-    });
+    }));
     let answers = (0..60).map(|_| line.api().http.post_json("/api/orders/create", &body));
     for answer in futures_util::future::join_all(answers).await {
         assert_eq!(answer.unwrap().status, 200);
@@ -87,10 +87,10 @@ async fn stock_is_never_oversold() {
 #[tokio::test]
 async fn an_order_of_nothing_is_paid_without_a_charge() {
     let line = Line::start().await;
-    let body = json!({
-        "userId": USER, "token": token(USER), "signature": "s", "orderAmount": 0,
+    let body = signed(json!({
+        "userId": USER, "token": token(USER), "orderAmount": 0,
         "items": [{"productId": "P004", "quantity": 1}],
-    });
+    }));
     let answer = line.api().http.post_json("/api/orders/create", &body).await.unwrap();
     let id = answer.json()["orderId"].as_str().unwrap().to_owned();
     eventually(Duration::from_secs(20), "the order is paid", async || {

@@ -8,7 +8,7 @@ use std::{
     time::Duration,
 };
 
-use e2e::{Database, Process, Vhost, assert_clean, eventually, http::Client, service_settings, token};
+use e2e::{Database, Process, Vhost, assert_clean, eventually, http::Client, service_settings, signed, token};
 use serde_json::{Value, json};
 use tokio::task::JoinSet;
 
@@ -32,15 +32,14 @@ pub(crate) struct Line {
 /// Whose orders these are.
 pub(crate) const USER: &str = "123456";
 
-/// The request of the documentation, with a token in its place.
+/// The request of the documentation, with a token and a signature in their places.
 pub(crate) fn documented() -> Value {
-    json!({
+    signed(json!({
         "userId": USER,
         "token": token(USER),
-        "signature": "digital signature",
         "orderAmount": 100.50,
         "items": [{"productId": "P001", "quantity": 2}, {"productId": "P002", "quantity": 1}],
-    })
+    }))
 }
 
 impl Line {

@@ -36,6 +36,34 @@ pub const RABBITMQ: Package = Package {
     homebrew: "rabbitmq",
 };
 
+/// What the documentation's snippets are written for, which the tests run.
+pub const SNIPPETS: [Package; 5] = [
+    Package { name: "curl", is_there: || exists("curl"), debian: "curl", fedora: "curl", homebrew: "curl" },
+    Package { name: "jq", is_there: || exists("jq"), debian: "jq", fedora: "jq", homebrew: "jq" },
+    Package {
+        name: "openssl",
+        is_there: || exists("openssl"),
+        debian: "openssl",
+        fedora: "openssl",
+        homebrew: "openssl@3",
+    },
+    Package { name: "Node.js", is_there: || exists("node"), debian: "nodejs", fedora: "nodejs", homebrew: "node" },
+    Package {
+        name: "Python's cryptography",
+        // Where a shell finds another Python, the package may only be with the system's.
+        is_there: || ["python3", "/usr/bin/python3"].into_iter().any(knows_cryptography),
+        debian: "python3-cryptography",
+        fedora: "python3-cryptography",
+        homebrew: "cryptography",
+    },
+];
+
+fn knows_cryptography(python: &str) -> bool {
+    let mut command = Command::new(python);
+    command.args(["-c", "import cryptography"]).stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::null());
+    command.status().is_ok_and(|status| status.success())
+}
+
 /// Installs what is missing. One at a time: package managers do not share.
 pub fn ensure(packages: &[Package]) -> Result<()> {
     static ONE_AT_A_TIME: Mutex<()> = Mutex::new(());

@@ -1,0 +1,135 @@
+//! `cargo xtask sign`: an order with a token and a signature in their places.
+
+use std::env;
+use std::fs;
+use std::io::{Read, stdin};
+use std::path::PathBuf;
+use std::process::ExitCode;
+
+use anyhow::{Context, Result, bail};
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
+use clap::Args;
+use ed25519_zebra::SigningKey;
+use pkcs8::{DecodePrivateKey as _, EncodePublicKey as _, LineEnding};
+use rand_core::OsRng;
+use serde_json::{Map, Value, json};
+
+use crate::project::{self, Variables};
+use crate::site::Site;
+use crate::{http, token};
+
+/// What the demo customer's key is registered as.
+const KEY_ID: &str = "demo";
+
+/// Prints an order, signed, for what `cargo xtask up` has started
+///
+/// Without a file it is the documented example. Fields that are there are kept; a missing userId is the demo
+/// customer's, a missing token is issued for the userId. Nothing else goes to standard output:
+/// `curl -d "$(cargo xtask sign)"` sends it.
+#[derive(Args)]
+#[command(verbatim_doc_comment)]
+pub struct Arguments {
+    /// The order as JSON; `-` reads it from standard input
+    file: Option<PathBuf>,
+    /// The private key, as PEM [default: the demo customer's, in .local/signing-key.pem]
+    #[arg(long, value_name = "FILE")]
+    key: Option<PathBuf>,
+    /// What that key is registered as
+    #[arg(long, value_name = "NAME", default_value = KEY_ID)]
+    key_id: String,
+    /// Print the whole curl command, ready to paste
+    #[arg(long)]
+    curl: bool,
+}
+
+pub fn run(arguments: &Arguments) -> Result<ExitCode> {
+    let site = Site::open()?;
+    let text = match &arguments.file {
+        None => "{}".to_owned(),
+        Some(file) if file.as_os_str() == "-" => {
+            let mut text = String::new();
+            stdin().read_to_string(&mut text).context("cannot read standard input")?;
+            text
+        }
+        Some(file) => fs::read_to_string(file).with_context(|| format!("cannot read {}", file.display()))?,
+    };
+    let mut order: Map<String, Value> = serde_json::from_str(&text).context("the order is not a JSON object")?;
+    if arguments.file.is_none() {
+        order = example();
+    }
+    let file = arguments.key.clone().unwrap_or_else(|| key_file(&site));
+    let pem = fs::read_to_string(&file)
+        .with_context(|| format!("cannot read {} (`cargo xtask up` makes the demo customer's)", file.display()))?;
+    let Ok(key) = SigningKey::from_pkcs8_pem(&pem) else {
+        bail!("{} is not the PEM of an Ed25519 private key", file.display());
+    };
+    let signed = sign(order, &site.variables(), &key, &arguments.key_id)?;
+    if arguments.curl {
+        let variables = site.variables();
+        let api = variables.get("CONVEYOR_ORDER_API_URL").context("nothing runs here: `cargo xtask up` first")?;
+        let quoted = signed.replace('\'', r"'\''");
+        println!("curl -s {api}/api/orders/create -H 'Content-Type: application/json' -d '{quoted}'");
+    } else {
+        println!("{signed}");
+    }
+    Ok(ExitCode::SUCCESS)
+}
+
+/// The documented example, signed by the demo customer.
+pub fn documented(site: &Site) -> Result<String> {
+    let pem = fs::read_to_string(key_file(site)).context("the demo customer has no signing key: `cargo xtask up`")?;
+    let Ok(key) = SigningKey::from_pkcs8_pem(&pem) else {
+        bail!("{} is not the PEM of an Ed25519 private key", key_file(site).display());
+    };
+    sign(example(), &site.variables(), &key, KEY_ID)
+}
+
+/// Makes the demo customer's key, if there is none, and registers it.
+pub fn register(site: &Site, api: &str) -> Result<()> {
+    let file = key_file(site);
+    let key = match fs::read_to_string(&file).ok().and_then(|pem| SigningKey::from_pkcs8_pem(&pem).ok()) {
+        Some(key) => key,
+        None => {
+            let key = SigningKey::new(OsRng);
+            let pem = key.to_pkcs8_pem_v1(LineEnding::LF).ok().context("a key cannot be written as PEM")?;
+            project::write_private(&file, &pem)?;
+            key
+        }
+    };
+    let pem =
+        key.verification_key().to_public_key_pem(LineEnding::LF).ok().context("a key cannot be written as PEM")?;
+    let admin = token::issue(&site.variables(), "xtask", "admin", 1)?;
+    let url = format!("{api}/api/users/{}/signing-keys/{KEY_ID}", token::USER);
+    let (status, answer) = http::put_as(&url, &admin, &json!({"publicKey": pem}).to_string())?;
+    if status != 200 {
+        bail!("the demo customer's key was not registered: {status} {answer}");
+    }
+    Ok(())
+}
+
+fn key_file(site: &Site) -> PathBuf {
+    env::var_os("CONVEYOR_SIGNING_KEY_FILE").map_or_else(|| site.local.join("signing-key.pem"), PathBuf::from)
+}
+
+fn example() -> Map<String, Value> {
+    let order = json!({
+        "orderAmount": 100.50,
+        "items": [{"productId": "P001", "quantity": 2}, {"productId": "P002", "quantity": 1}],
+    });
+    order.as_object().cloned().unwrap_or_default()
+}
+
+fn sign(mut order: Map<String, Value>, variables: &Variables, key: &SigningKey, key_id: &str) -> Result<String> {
+    let user = order.entry("userId").or_insert_with(|| token::USER.into());
+    let user = user.as_str().context("userId is no text")?.to_owned();
+    if !order.contains_key("token") {
+        let token = token::issue(variables, &user, "customer", 60)?;
+        order.insert("token".to_owned(), token.into());
+    }
+    order.remove("signature");
+    let text = serde_json_canonicalizer::to_vec(&order).context("the order has no RFC 8785 form")?;
+    let signature = STANDARD.encode(key.sign(&text).to_bytes());
+    order.insert("signature".to_owned(), format!("{key_id}:{signature}").into());
+    Ok(Value::Object(order).to_string())
+}
