@@ -4,6 +4,8 @@
 //! service says `order.*`, and it alone hears what the workers answer.
 
 mod catalogue;
+#[cfg(test)]
+mod fuzz;
 mod handlers;
 mod http;
 mod intake;

@@ -3,15 +3,19 @@
 use std::env;
 use std::fs;
 use std::io::{Read, stdin};
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
 use anyhow::{Context, Result, bail};
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use clap::Args;
-use ed25519_zebra::SigningKey;
-use pkcs8::{DecodePrivateKey as _, EncodePublicKey as _, LineEnding};
+use ed25519_zebra::{SigningKey, VerificationKeyBytes};
+use pkcs8::der::{asn1::BitStringRef, pem::PemLabel as _};
+use pkcs8::{
+    AlgorithmIdentifierRef, Document, LineEnding, ObjectIdentifier, PrivateKeyInfo, SecretDocument,
+    SubjectPublicKeyInfoRef,
+};
 use rand_core::OsRng;
 use serde_json::{Map, Value, json};
 
@@ -59,11 +63,7 @@ pub fn run(arguments: &Arguments) -> Result<ExitCode> {
         order = example();
     }
     let file = arguments.key.clone().unwrap_or_else(|| key_file(&site));
-    let pem = fs::read_to_string(&file)
-        .with_context(|| format!("cannot read {} (`cargo xtask up` makes the demo customer's)", file.display()))?;
-    let Ok(key) = SigningKey::from_pkcs8_pem(&pem) else {
-        bail!("{} is not the PEM of an Ed25519 private key", file.display());
-    };
+    let key = read_key(&file)?;
     let signed = sign(order, &site.variables(), &key, &arguments.key_id)?;
     if arguments.curl {
         let variables = site.variables();
@@ -78,27 +78,20 @@ pub fn run(arguments: &Arguments) -> Result<ExitCode> {
 
 /// The documented example, signed by the demo customer.
 pub fn documented(site: &Site) -> Result<String> {
-    let pem = fs::read_to_string(key_file(site)).context("the demo customer has no signing key: `cargo xtask up`")?;
-    let Ok(key) = SigningKey::from_pkcs8_pem(&pem) else {
-        bail!("{} is not the PEM of an Ed25519 private key", key_file(site).display());
-    };
-    sign(example(), &site.variables(), &key, KEY_ID)
+    sign(example(), &site.variables(), &read_key(&key_file(site))?, KEY_ID)
 }
 
 /// Makes the demo customer's key, if there is none, and registers it.
 pub fn register(site: &Site, api: &str) -> Result<()> {
     let file = key_file(site);
-    let key = match fs::read_to_string(&file).ok().and_then(|pem| SigningKey::from_pkcs8_pem(&pem).ok()) {
-        Some(key) => key,
-        None => {
-            let key = SigningKey::new(OsRng);
-            let pem = key.to_pkcs8_pem_v1(LineEnding::LF).ok().context("a key cannot be written as PEM")?;
-            project::write_private(&file, &pem)?;
-            key
-        }
+    let key = if file.exists() {
+        read_key(&file)?
+    } else {
+        let key = SigningKey::new(OsRng);
+        project::write_private(&file, &private_pem(&key).context("a key cannot be written as PEM")?)?;
+        key
     };
-    let pem =
-        key.verification_key().to_public_key_pem(LineEnding::LF).ok().context("a key cannot be written as PEM")?;
+    let pem = public_pem(&key).context("a key cannot be written as PEM")?;
     let admin = token::issue(&site.variables(), "xtask", "admin", 1)?;
     let url = format!("{api}/api/users/{}/signing-keys/{KEY_ID}", token::USER);
     let (status, answer) = http::put_as(&url, &admin, &json!({"publicKey": pem}).to_string())?;
@@ -110,6 +103,38 @@ pub fn register(site: &Site, api: &str) -> Result<()> {
 
 fn key_file(site: &Site) -> PathBuf {
     env::var_os("CONVEYOR_SIGNING_KEY_FILE").map_or_else(|| site.local.join("signing-key.pem"), PathBuf::from)
+}
+
+/// RFC 8410.
+const ED25519: AlgorithmIdentifierRef<'_> =
+    AlgorithmIdentifierRef { oid: ObjectIdentifier::new_unwrap("1.3.101.112"), parameters: None };
+/// Before the 32 bytes of a private key: that they are so many.
+const OF_32_BYTES: [u8; 2] = [0x04, 0x20];
+
+fn read_key(file: &Path) -> Result<SigningKey> {
+    let pem = fs::read_to_string(file)
+        .with_context(|| format!("cannot read {} (`cargo xtask up` makes the demo customer's)", file.display()))?;
+    private_key(&pem).with_context(|| format!("{} is not the PEM of an Ed25519 private key", file.display()))
+}
+
+fn private_key(pem: &str) -> Option<SigningKey> {
+    let (label, document) = SecretDocument::from_pem(pem.trim()).ok()?;
+    let key: PrivateKeyInfo<'_> = document.decode_msg().ok()?;
+    let bytes: [u8; 32] = key.private_key.strip_prefix(&OF_32_BYTES)?.try_into().ok()?;
+    (label == PrivateKeyInfo::PEM_LABEL && key.algorithm == ED25519).then(|| SigningKey::from(bytes))
+}
+
+fn private_pem(key: &SigningKey) -> Option<String> {
+    let bytes = [&OF_32_BYTES[..], key.as_ref()].concat();
+    let document = SecretDocument::try_from(PrivateKeyInfo::new(ED25519, &bytes)).ok()?;
+    Some(document.to_pem(PrivateKeyInfo::PEM_LABEL, LineEnding::LF).ok()?.to_string())
+}
+
+fn public_pem(key: &SigningKey) -> Option<String> {
+    let bytes: [u8; 32] = VerificationKeyBytes::from(key).into();
+    let subject_public_key = BitStringRef::from_bytes(&bytes).ok()?;
+    let document = Document::try_from(SubjectPublicKeyInfoRef { algorithm: ED25519, subject_public_key }).ok()?;
+    document.to_pem(SubjectPublicKeyInfoRef::PEM_LABEL, LineEnding::LF).ok()
 }
 
 fn example() -> Map<String, Value> {
@@ -132,4 +157,20 @@ fn sign(mut order: Map<String, Value>, variables: &Variables, key: &SigningKey, 
     let signature = STANDARD.encode(key.sign(&text).to_bytes());
     order.insert("signature".to_owned(), format!("{key_id}:{signature}").into());
     Ok(Value::Object(order).to_string())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_key_survives_being_written_down() {
+        let key = SigningKey::from([3; 32]);
+        let pem = private_pem(&key).unwrap_or_default();
+        assert!(pem.starts_with("-----BEGIN PRIVATE KEY-----\n"), "{pem}");
+        assert_eq!(private_key(&pem).map(|read| *read.as_bytes()), Some([3; 32]));
+        for no_key in ["", "x", &public_pem(&key).unwrap_or_default()] {
+            assert!(private_key(no_key).is_none(), "{no_key}");
+        }
+    }
 }

@@ -58,6 +58,12 @@ impl<S: Send + Sync, T: DeserializeOwned> FromRequest<S> for JsonBody<T> {
 /// A request body that is said to be JSON, as it was sent: for whoever needs its bytes as well.
 pub struct JsonText(Vec<u8>);
 
+impl From<Vec<u8>> for JsonText {
+    fn from(text: Vec<u8>) -> Self {
+        Self(text)
+    }
+}
+
 impl JsonText {
     pub fn parse<T: DeserializeOwned>(&self) -> Result<T, Problem> {
         parse(&self.0)

@@ -50,7 +50,7 @@ pub(crate) struct Wanted {
 
 impl CreateOrder {
     /// The token and the signature are texts that can be looked at.
-    pub(super) fn check_secrets(&self) -> Result<(), Vec<FieldError>> {
+    pub(crate) fn check_secrets(&self) -> Result<(), Vec<FieldError>> {
         let bad = |secret: &str| secret.is_empty() || secret.len() > LONGEST_SECRET || secret.contains('\0');
         let errors: Vec<FieldError> = [("token", &self.token), ("signature", &self.signature)]
             .into_iter()

@@ -14,8 +14,14 @@ use common::{
 };
 use curve25519_dalek::edwards::CompressedEdwardsY;
 use ed25519_zebra::VerificationKey;
-use pkcs8::{DecodePublicKey as _, EncodePublicKey as _, LineEnding};
+use pkcs8::{
+    AlgorithmIdentifierRef, Document, LineEnding, ObjectIdentifier, SubjectPublicKeyInfoRef,
+    der::{asn1::BitStringRef, pem::PemLabel as _},
+};
 
+/// RFC 8410.
+const ED25519: AlgorithmIdentifierRef<'_> =
+    AlgorithmIdentifierRef { oid: ObjectIdentifier::new_unwrap("1.3.101.112"), parameters: None };
 /// How long a key that was found is believed: as long as one that was revoked may still count.
 const BELIEVED: Duration = Duration::from_millis(500);
 /// How many keys are kept in memory.
@@ -58,12 +64,17 @@ pub(crate) enum BadKey {
 
 impl PublicKey {
     pub(crate) fn from_pem(pem: &str) -> Result<Self, BadKey> {
-        let key = VerificationKey::from_public_key_pem(pem.trim()).map_err(|_| BadKey::NotOne)?;
-        Self::sound(key.into())
+        let (label, document) = Document::from_pem(pem.trim()).map_err(|_| BadKey::NotOne)?;
+        let key: SubjectPublicKeyInfoRef<'_> = document.decode_msg().map_err(|_| BadKey::NotOne)?;
+        let bytes = key.subject_public_key.as_bytes().and_then(|bytes| bytes.try_into().ok());
+        let is_one = label == SubjectPublicKeyInfoRef::PEM_LABEL && key.algorithm == ED25519;
+        Self::sound(bytes.filter(|_| is_one).ok_or(BadKey::NotOne)?)
     }
 
     pub(crate) fn to_pem(self) -> Option<String> {
-        VerificationKey::try_from(self.0).ok()?.to_public_key_pem(LineEnding::LF).ok()
+        let subject_public_key = BitStringRef::from_bytes(&self.0).ok()?;
+        let document = Document::try_from(SubjectPublicKeyInfoRef { algorithm: ED25519, subject_public_key }).ok()?;
+        document.to_pem(SubjectPublicKeyInfoRef::PEM_LABEL, LineEnding::LF).ok()
     }
 
     /// Written in the one right way, and in the group of prime order: for such a key all rules that Ed25519 signatures
