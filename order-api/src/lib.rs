@@ -3,12 +3,15 @@
 //! Every decision about an order is made in [`order`], a pure module; everything else here carries it out. Only this
 //! service says `order.*`, and it alone hears what the workers answer.
 
+mod announce;
+mod cancel;
 mod catalogue;
 mod handlers;
 mod http;
 mod intake;
 pub mod order;
 mod store;
+mod watch;
 
 use std::time::Duration;
 
@@ -49,6 +52,9 @@ pub struct Orders {
     pub waiting: usize,
     /// How often prices are read afresh.
     pub catalogue_ms: u64,
+    /// How often is asked whether an order that somebody waits for has moved, and how many may wait.
+    pub watch_ms: u64,
+    pub watchers: usize,
 }
 
 impl Default for Orders {
@@ -61,6 +67,8 @@ impl Default for Orders {
             pace_until: 64,
             waiting: 2_048,
             catalogue_ms: 500,
+            watch_ms: 100,
+            watchers: 20_000,
         }
     }
 }
@@ -72,6 +80,8 @@ impl Orders {
         bounded("orders.pace_ms", self.pace_ms, 0, 1_000)?;
         bounded("orders.pace_until", self.pace_until, 1, 10_000)?;
         bounded("orders.catalogue_ms", self.catalogue_ms, 10, 600_000)?;
+        bounded("orders.watch_ms", self.watch_ms, 10, 10_000)?;
+        bounded("orders.watchers", self.watchers, 1, 1_000_000)?;
         bounded("orders.waiting", self.waiting, 1, 1_000_000)?;
         bounded("orders.currency.exponent", self.currency.exponent, 0, 4)
     }
@@ -92,8 +102,10 @@ pub async fn run(settings: Settings<Orders>, stop: CancellationToken) -> Result<
     let (catalogue, refresh) = catalogue::Catalogue::new(service.units().db.clone(), every, service.stop().clone());
     service.require(catalogue.check());
     let (intake, write) = intake::Intake::new(service.units().clone(), &own);
+    let (watch, ask) = watch::Watch::new(service.units().db.clone(), &own, service.stop().clone());
     service.spawn(refresh);
     service.spawn(write);
-    let state = http::State::new(service.units().db.clone(), catalogue, intake, own.currency);
+    service.spawn(ask);
+    let state = http::State::new(service.units().clone(), catalogue, intake, watch, own.currency);
     service.run(http::routes(state, tokens)).await
 }

@@ -22,4 +22,7 @@ common::codes! {
     WRONG_USER = "wrong_user", FORBIDDEN,
         "The order is for another user than the token.",
         "Order for the user whose token you send.";
+    NOT_CANCELLABLE = "not_cancellable", CONFLICT,
+        "The order can no longer be cancelled: its payment is under way, or it has its outcome.",
+        "Read the order: the message names its status.";
 }
