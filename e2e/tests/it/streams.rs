@@ -1,0 +1,224 @@
+//! Event streams: every step of an order, in its order, to however many listen.
+
+use std::{
+    fs,
+    sync::{
+        Arc,
+        atomic::{AtomicUsize, Ordering},
+    },
+    time::Duration,
+};
+
+use common::ids::OrderId;
+use e2e::{Database, LONG, Process, Proxy, Vhost, eventually, service_settings, token};
+use hyper::Method;
+use nix::sys::resource::{Resource, getrlimit, setrlimit};
+use tokio::{
+    io::{AsyncReadExt as _, AsyncWriteExt as _},
+    net::TcpStream,
+    sync::{Semaphore, mpsc},
+    task::JoinSet,
+    time::Instant,
+};
+
+use crate::{
+    alone::{Alone, END, Stream},
+    line::{USER, documented},
+};
+
+#[tokio::test]
+async fn a_stream_tells_each_step_once_and_ends_with_the_outcome() {
+    let alone = Alone::start(&[]).await;
+    let order = alone.place().await;
+    let mut stream = Stream::open(alone.api.port, &order, None).await;
+    let head = stream.until("id: 1").await.to_lowercase();
+    assert!(head.starts_with("http/1.1 200") && head.contains("content-type: text/event-stream"), "{head}");
+    let mut late = Stream::open(alone.api.port, &order, Some("1")).await;
+    late.until("retry: ").await;
+    alone.lock(&[order]).await;
+    stream.until("id: 2").await;
+    let sql = format!(
+        "BEGIN;
+         INSERT INTO orders.history (order_id, version, status, cause) VALUES ('{0}', 3, 'payment_failed', 'a test');
+         UPDATE orders.orders SET status = 'payment_failed', version = 3 WHERE id = '{0}';
+         COMMIT",
+        order.0
+    );
+    alone.database.connect().await.batch_execute(&sql).await.unwrap();
+    let said = stream.until(END).await;
+    late.until(END).await;
+    assert_eq!((stream.versions(), late.versions()), (vec![1, 2, 3], vec![2, 3]));
+    let data = said.lines().filter_map(|line| line.strip_prefix("data: "));
+    let steps: Vec<serde_json::Value> = data.map(|data| serde_json::from_str(data).unwrap()).collect();
+    let expected = [(1, "pending"), (2, "awaiting_payment"), (3, "payment_failed")];
+    for (step, (version, status)) in steps.iter().zip(expected) {
+        assert_eq!((&step["version"], &step["status"]), (&version.into(), &status.into()), "{step}");
+        assert_eq!(step["orderId"], order.to_string());
+        assert!(step["at"].as_str().unwrap().ends_with('Z'), "{step}");
+    }
+
+    // Whoever comes after the end hears what they have missed, and if that is nothing, not to come again.
+    for (last, versions) in [(None, vec![1, 2, 3]), (Some("0"), vec![1, 2, 3]), (Some("2"), vec![3])] {
+        let mut again = Stream::open(alone.api.port, &order, last).await;
+        again.until(END).await;
+        assert_eq!(again.versions(), versions, "{last:?}");
+    }
+    for last in ["3", "4"] {
+        let said = Stream::open(alone.api.port, &order, Some(last)).await.until("\r\n\r\n").await;
+        assert!(said.starts_with("HTTP/1.1 204"), "{said}");
+    }
+    for bad in ["", "x", "-1", "1.0", "99999999999"] {
+        let said = Stream::open(alone.api.port, &order, Some(bad)).await.until("\r\n\r\n").await;
+        assert!(said.starts_with("HTTP/1.1 400"), "{bad:?}: {said}");
+    }
+    let path = format!("/api/orders/{order}/events");
+    let refusal = alone.refusal(Method::GET, &path, &token("somebody-else"), "").await;
+    assert_eq!(refusal, (404, vec![["not_found".to_owned(), String::new()]]));
+}
+
+#[tokio::test]
+async fn streams_outlive_the_database() {
+    let (database, vhost) = (Database::create().await, Vhost::create().await);
+    database.load_demo().await;
+    let proxy = Proxy::to(database.address()).await;
+    let mut settings = service_settings("orders", &database, &vhost);
+    settings.insert("CONVEYOR__DATABASE__URL".to_owned(), database.url_through(&proxy.address(), "orders"));
+    let mut api = Process::spawn("order-api", settings).await;
+    api.wait_ready().await;
+    let answer = api.http.post_json("/api/orders/create", &documented()).await.unwrap();
+    let order: OrderId = answer.json()["orderId"].as_str().unwrap().parse().unwrap();
+    let mut stream = Stream::open(api.port, &order, None).await;
+    stream.until("id: 1").await;
+
+    proxy.cut().await;
+    let asked = api.until_metric("conveyor_watch_queries_total", |_| true).await;
+    // It asks, and is not answered, and the stream stays.
+    api.until_metric("conveyor_watch_queries_total", |queries| queries > asked + 2.0).await;
+    let sql = format!(
+        "BEGIN;
+         INSERT INTO orders.history (order_id, version, status, cause) VALUES ('{0}', 2, 'rejected', 'a test');
+         UPDATE orders.orders SET status = 'rejected', version = 2 WHERE id = '{0}';
+         COMMIT",
+        order.0
+    );
+    database.connect().await.batch_execute(&sql).await.unwrap();
+    assert_eq!(stream.versions(), [1]);
+    proxy.mend().await;
+    stream.until(END).await;
+    assert_eq!(stream.versions(), [1, 2]);
+}
+
+const MANY: usize = 10_000;
+const FEW: usize = 10;
+const ORDERS: usize = 200;
+
+/// Opens one more stream, and says when it has heard its first step and when its last.
+async fn listen(
+    port: u16,
+    order: OrderId,
+    token: Arc<str>,
+    opened: Arc<AtomicUsize>,
+    ended: mpsc::UnboundedSender<Instant>,
+    turn: Arc<Semaphore>,
+) {
+    let turn = turn.acquire_owned().await.unwrap();
+    let mut socket = TcpStream::connect(("127.0.0.1", port)).await.expect("a connection");
+    let request =
+        format!("GET /api/orders/{order}/events HTTP/1.1\r\nHost: test\r\nAuthorization: Bearer {token}\r\n\r\n");
+    socket.write_all(request.as_bytes()).await.unwrap();
+    let until = async |socket: &mut TcpStream, text: &[u8]| {
+        let mut heard = Vec::with_capacity(512);
+        while !heard.windows(text.len()).any(|part| part == text) {
+            let read = socket.read_buf(&mut heard).await.unwrap_or(0);
+            assert!(read > 0, "a stream broke off after {}", String::from_utf8_lossy(&heard));
+        }
+    };
+    until(&mut socket, b"\nid: 1\n").await;
+    opened.fetch_add(1, Ordering::Relaxed);
+    drop(turn);
+    until(&mut socket, b"\nevent: status\n").await;
+    let _ = ended.send(Instant::now());
+}
+
+/// The memory that a process has in use, in bytes.
+fn memory(process: &Process) -> usize {
+    let status = fs::read_to_string(format!("/proc/{}/status", process.pid().unwrap())).unwrap();
+    let line = status.lines().find_map(|line| line.strip_prefix("VmRSS:")).unwrap();
+    line.trim().trim_end_matches(" kB").parse::<usize>().unwrap() * 1024
+}
+
+/// How many statements the watch sends in a second, and how many transactions the database counts.
+async fn rates(alone: &Alone) -> (f64, f64) {
+    let queries = "conveyor_watch_queries_total";
+    // The database's own figures lag by up to a second.
+    let counted = "SELECT xact_commit FROM pg_stat_database WHERE datname = current_database()";
+    let client = alone.database.connect().await;
+    let transactions = async || -> i64 { client.query_one(counted, &[]).await.unwrap().get(0) };
+    let (began, asked, committed) =
+        (Instant::now(), alone.api.until_metric(queries, |_| true).await, transactions().await);
+    let asked_now = eventually(LONG, "four seconds of asking", async || {
+        let now = alone.api.metric(queries).await?;
+        (began.elapsed() > Duration::from_secs(4)).then_some(now)
+    })
+    .await;
+    let seconds = began.elapsed().as_secs_f64();
+    ((asked_now - asked) / seconds, (transactions().await - committed) as f64 / seconds)
+}
+
+#[tokio::test]
+async fn ten_thousand_streams_cost_one_query_a_tick_and_hear_their_end_within_a_second() {
+    let (_, most) = getrlimit(Resource::RLIMIT_NOFILE).unwrap();
+    assert!(most > MANY as u64 + 500, "this test opens {MANY} connections, and may open {most} files");
+    setrlimit(Resource::RLIMIT_NOFILE, most, most).unwrap();
+    let alone = Alone::start(&[("CONVEYOR__LOG__FILTER", "warn")]).await;
+    let mut orders = Vec::new();
+    while orders.len() < ORDERS {
+        orders.extend(futures_util::future::join_all((0..50).map(|_| alone.place())).await);
+    }
+    let (ended, mut ends) = mpsc::unbounded_channel();
+    let opened = Arc::new(AtomicUsize::new(0));
+    let token: Arc<str> = token(USER).into();
+    let turn = Arc::new(Semaphore::new(64));
+    let mut listeners = JoinSet::new();
+    let mut open = |count: usize| {
+        for i in listeners.len()..count {
+            let order = orders[i % ORDERS];
+            let (token, opened) = (Arc::clone(&token), Arc::clone(&opened));
+            listeners.spawn(listen(alone.api.port, order, token, opened, ended.clone(), Arc::clone(&turn)));
+        }
+    };
+    let until_open = async |count: usize| {
+        let what = format!("{count} streams are open");
+        eventually(LONG, &what, async || (opened.load(Ordering::Relaxed) == count).then_some(())).await;
+        alone.until_watchers(count as f64).await;
+    };
+    open(FEW);
+    until_open(FEW).await;
+    let few = rates(&alone).await;
+    let before = memory(&alone.api);
+
+    let began = Instant::now();
+    open(MANY);
+    until_open(MANY).await;
+    let opening = began.elapsed();
+    let many = rates(&alone).await;
+    let each = (memory(&alone.api) - before) / (MANY - FEW);
+
+    let began = Instant::now();
+    alone.end(&orders).await;
+    let mut slowest = Duration::ZERO;
+    for _ in 0..MANY {
+        let heard = tokio::time::timeout(LONG, ends.recv()).await.expect("every stream hears its end");
+        slowest = slowest.max(heard.unwrap() - began);
+    }
+    println!(
+        "{MANY} streams of {ORDERS} orders, opened in {opening:.1?}: {each} bytes each; queries and transactions a second: \
+         {few:.1?} with {FEW}, {many:.1?} with all; the last heard its end after {slowest:.0?}"
+    );
+    assert!(each <= 20 * 1024, "a stream takes {each} bytes");
+    assert!(many.0 <= few.0 * 1.2 + 1.0, "queries a second: {few:?}, then {many:?}");
+    assert!(many.1 <= few.1 * 1.5 + 5.0, "transactions a second: {few:?}, then {many:?}");
+    assert!(slowest < Duration::from_secs(1), "the last heard its end after {slowest:?}");
+    // Nobody waits any more, so nobody asks.
+    alone.until_watchers(0.0).await;
+}
