@@ -204,7 +204,7 @@ async fn orders_are_listed_page_by_page_the_newest_first() {
     assert_eq!(pages(&alone, &staff, "from=2020-01-02T00:00:00Z&limit=100").await.concat().len(), 6);
     assert_eq!(pages(&alone, &staff, "from=2020-01-02T00:00:00%2B01:00&limit=100").await.concat().len(), 6);
     assert_eq!(pages(&alone, &staff, "from=2999-01-01T00:00:00Z").await, [Vec::<String>::new()]);
-    assert_eq!(pages(&alone, &staff, "from=0000-01-01T00:00:00Z&limit=100").await.concat().len(), 6);
+    assert_eq!(pages(&alone, &staff, "from=0000-01-01T00:00:00Z&limit=100").await.concat().len(), 3_006);
 
     // And a customer nobody else's.
     assert_eq!(pages(&alone, &customer, &format!("userId={USER}")).await.concat().len(), 6);
@@ -214,20 +214,28 @@ async fn orders_are_listed_page_by_page_the_newest_first() {
     }
 }
 
-/// However the planner estimates: neither of the two walks through the table.
+/// Plans are made once, and at first when the tables are empty.
 #[tokio::test]
-async fn a_page_is_read_from_an_index() {
+async fn a_page_is_read_from_an_index_whenever_its_plan_was_made() {
     let alone = Alone::start(&[]).await;
     let client = alone.database.connect_as("orders").await;
-    client.batch_execute("SET search_path = orders; SET enable_seqscan = off").await.unwrap();
-    for (condition, index) in [("user_id = 'u' AND", "orders_by_user"), ("", "orders_pkey")] {
-        let sql = format!(
-            "EXPLAIN SELECT id FROM orders WHERE {condition} id < gen_random_uuid() AND id >= gen_random_uuid()
-             ORDER BY id DESC LIMIT 20"
+    let session = "SET search_path = orders; SET plan_cache_mode = force_generic_plan; SET enable_seqscan = off;
+                   SET enable_hashjoin = off; SET enable_mergejoin = off; SET enable_memoize = off";
+    client.batch_execute(session).await.unwrap();
+    let tail = include_str!("../../../order-api/src/store/list_orders.sql");
+    let all = include_str!("../../../order-api/src/store/look_at_all.sql");
+    let one_users = include_str!("../../../order-api/src/store/look_at_one_users.sql");
+    for (name, head, index) in [("one_users", one_users, "orders_by_user"), ("everybodys", all, "orders_pkey")] {
+        let types = "uuid, uuid, bigint, text, timestamptz, bigint, text";
+        client.batch_execute(&format!("PREPARE {name} ({types}) AS {head} {tail}")).await.unwrap();
+        let explain = format!(
+            "EXPLAIN EXECUTE {name} ('00000000-0000-7000-8000-000000000000', '00000000-0000-0000-0000-000000000000',
+                                     20, NULL, NULL, 21, 'u')"
         );
-        let plan = client.query(&sql, &[]).await.unwrap();
+        let plan = client.query(&explain, &[]).await.unwrap();
         let plan: Vec<String> = plan.iter().map(|row| row.get(0)).collect();
         let plan = plan.join("\n");
-        assert!(plan.contains(index) && !plan.contains("Sort") && !plan.contains("Seq Scan"), "{plan}");
+        let scan = format!("Index Scan Backward using {index} on orders");
+        assert!(plan.contains(&scan) && !plan.contains("Bitmap"), "{name}:\n{plan}");
     }
 }
