@@ -6,10 +6,11 @@
 
 use std::{
     collections::{HashMap, hash_map::Entry},
-    sync::{Arc, Mutex, PoisonError},
+    sync::{Arc, Mutex, OnceLock, PoisonError},
     time::Duration,
 };
 
+use axum::body::Bytes;
 use common::{
     backoff::Backoff,
     db::{Db, DbError},
@@ -46,9 +47,22 @@ struct Shared {
 #[derive(Default)]
 struct Watched {
     /// What is known of each order, and who wants to hear of more.
-    orders: HashMap<OrderId, watch::Sender<Arc<Found>>>,
+    orders: HashMap<OrderId, watch::Sender<Arc<Known>>>,
     /// Nobody asks any more: the process stops.
     is_over: bool,
+}
+
+/// What is known of an order, shared by all who wait for more.
+pub(crate) struct Known {
+    pub found: Found,
+    /// Its steps in the words of an event stream, with their versions: put so by the first who needs them.
+    pub events: OnceLock<Vec<(i32, Bytes)>>,
+}
+
+impl From<Found> for Arc<Known> {
+    fn from(found: Found) -> Self {
+        Arc::new(Known { found, events: OnceLock::new() })
+    }
 }
 
 /// A place among those who may wait. They are bounded in number.
@@ -58,13 +72,13 @@ pub(crate) struct Place(
 
 /// Hears of an order's steps. It ends when nobody asks for them any more.
 pub(crate) struct Follower {
-    news: watch::Receiver<Arc<Found>>,
+    news: watch::Receiver<Arc<Known>>,
     _place: Place,
 }
 
 impl Follower {
     /// The order as it is known now.
-    pub(crate) fn latest(&mut self) -> Arc<Found> {
+    pub(crate) fn latest(&mut self) -> Arc<Known> {
         Arc::clone(&self.news.borrow_and_update())
     }
 
@@ -110,11 +124,11 @@ impl Watch {
     pub(crate) fn follow(&self, found: Found, place: Place) -> Follower {
         let news = self.shared.with(|watched| {
             if watched.is_over {
-                return watch::channel(Arc::new(found)).1;
+                return watch::channel(found.into()).1;
             }
             match watched.orders.entry(found.order.id) {
                 Entry::Vacant(entry) => {
-                    let (sender, news) = watch::channel(Arc::new(found));
+                    let (sender, news) = watch::channel(found.into());
                     entry.insert(sender);
                     news
                 }
@@ -130,11 +144,11 @@ impl Watch {
 }
 
 /// Nobody hears of a step twice, nor of an earlier one after a later one.
-fn tell(readers: &watch::Sender<Arc<Found>>, found: Found) {
+fn tell(readers: &watch::Sender<Arc<Known>>, found: Found) {
     readers.send_if_modified(|known| {
-        let is_new = known.order.version < found.order.version;
+        let is_new = known.found.order.version < found.order.version;
         if is_new {
-            *known = Arc::new(found);
+            *known = found.into();
         }
         is_new
     });
@@ -149,7 +163,7 @@ impl Shared {
     fn known(&self) -> (Vec<Uuid>, Vec<i32>) {
         let known: (Vec<Uuid>, Vec<i32>) = self.with(|watched| {
             watched.orders.retain(|_, readers| readers.receiver_count() > 0);
-            watched.orders.iter().map(|(id, readers)| (id.0, readers.borrow().order.version)).unzip()
+            watched.orders.iter().map(|(id, readers)| (id.0, readers.borrow().found.order.version)).unzip()
         });
         metrics::gauge!("conveyor_watched_orders").set(known.0.len() as f64);
         metrics::gauge!("conveyor_watchers").set(self.most.saturating_sub(self.places.available_permits()) as f64);

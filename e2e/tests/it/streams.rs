@@ -112,32 +112,39 @@ const MANY: usize = 10_000;
 const FEW: usize = 10;
 const ORDERS: usize = 200;
 
-/// Opens one more stream, and says when it has heard its first step and when its last.
-async fn listen(
+/// What all of the streams share.
+struct Listening {
     port: u16,
-    order: OrderId,
-    token: Arc<str>,
-    opened: Arc<AtomicUsize>,
-    ended: mpsc::UnboundedSender<SystemTime>,
-    turn: Arc<Semaphore>,
-) {
-    let turn = turn.acquire_owned().await.unwrap();
-    let mut socket = TcpStream::connect(("127.0.0.1", port)).await.expect("a connection");
-    let request =
-        format!("GET /api/orders/{order}/events HTTP/1.1\r\nHost: test\r\nAuthorization: Bearer {token}\r\n\r\n");
+    token: String,
+    /// So many are opened at once.
+    turns: Semaphore,
+    opened: AtomicUsize,
+    ends: mpsc::UnboundedSender<SystemTime>,
+}
+
+/// Listens to one order. Says at once when the end comes, and looks into it later.
+async fn listen(listening: Arc<Listening>, order: OrderId) -> Vec<u8> {
+    let turn = listening.turns.acquire().await.unwrap();
+    let mut socket = TcpStream::connect(("127.0.0.1", listening.port)).await.expect("a connection");
+    let request = format!(
+        "GET /api/orders/{order}/events HTTP/1.1\r\nHost: test\r\nAuthorization: Bearer {}\r\n\r\n",
+        listening.token
+    );
     socket.write_all(request.as_bytes()).await.unwrap();
-    let until = async |socket: &mut TcpStream, text: &[u8]| {
-        let mut heard = Vec::with_capacity(512);
-        while !heard.windows(text.len()).any(|part| part == text) {
-            let read = socket.read_buf(&mut heard).await.unwrap_or(0);
-            assert!(read > 0, "a stream broke off after {}", String::from_utf8_lossy(&heard));
-        }
-    };
-    until(&mut socket, b"\nid: 1\n").await;
-    opened.fetch_add(1, Ordering::Relaxed);
+    let mut heard = Vec::with_capacity(1024);
+    while !String::from_utf8_lossy(&heard).contains("\nid: 1\n") {
+        assert!(socket.read_buf(&mut heard).await.unwrap_or(0) > 0, "a stream did not begin");
+    }
+    listening.opened.fetch_add(1, Ordering::Relaxed);
     drop(turn);
-    until(&mut socket, b"\nevent: status\n").await;
-    let _ = ended.send(SystemTime::now());
+    heard.clear();
+    // A sign of life is shorter.
+    while heard.len() < 64 {
+        heard.clear();
+        assert!(socket.read_buf(&mut heard).await.unwrap_or(0) > 0, "a stream broke off");
+    }
+    let _ = listening.ends.send(SystemTime::now());
+    heard
 }
 
 /// The memory that a process has in use, in bytes.
@@ -145,6 +152,14 @@ fn memory(process: &Process) -> usize {
     let status = fs::read_to_string(format!("/proc/{}/status", process.pid().unwrap())).unwrap();
     let line = status.lines().find_map(|line| line.strip_prefix("VmRSS:")).unwrap();
     line.trim().trim_end_matches(" kB").parse::<usize>().unwrap() * 1024
+}
+
+/// The processor time that a process has used.
+fn processor(process: &Process) -> Duration {
+    let stat = fs::read_to_string(format!("/proc/{}/stat", process.pid().unwrap())).unwrap();
+    let fields: Vec<&str> = stat.rsplit_once(')').unwrap().1.split_whitespace().collect();
+    // User and system time, in hundredths of a second.
+    Duration::from_millis(10 * (fields[11].parse::<u64>().unwrap() + fields[12].parse::<u64>().unwrap()))
 }
 
 /// How many statements the watch sends in a second, and how many transactions the database counts.
@@ -186,21 +201,23 @@ async fn ten_thousand_streams_cost_one_query_a_tick_and_hear_their_end_within_a_
     while orders.len() < ORDERS {
         orders.extend(futures_util::future::join_all((0..50).map(|_| alone.place())).await);
     }
-    let (ended, mut ends) = mpsc::unbounded_channel();
-    let opened = Arc::new(AtomicUsize::new(0));
-    let token: Arc<str> = token(USER).into();
-    let turn = Arc::new(Semaphore::new(64));
+    let (sender, mut ends) = mpsc::unbounded_channel();
+    let listening = Arc::new(Listening {
+        port: alone.api.port,
+        token: token(USER),
+        turns: Semaphore::new(64),
+        opened: AtomicUsize::new(0),
+        ends: sender,
+    });
     let mut listeners = JoinSet::new();
     let mut open = |count: usize| {
         for i in listeners.len()..count {
-            let order = orders[i % ORDERS];
-            let (token, opened) = (Arc::clone(&token), Arc::clone(&opened));
-            listeners.spawn(listen(alone.api.port, order, token, opened, ended.clone(), Arc::clone(&turn)));
+            listeners.spawn(listen(Arc::clone(&listening), orders[i % ORDERS]));
         }
     };
     let until_open = async |count: usize| {
         let what = format!("{count} streams are open");
-        eventually(LONG, &what, async || (opened.load(Ordering::Relaxed) == count).then_some(())).await;
+        eventually(LONG, &what, async || (listening.opened.load(Ordering::Relaxed) == count).then_some(())).await;
         alone.until_watchers(count as f64).await;
     };
     open(FEW);
@@ -215,13 +232,20 @@ async fn ten_thousand_streams_cost_one_query_a_tick_and_hear_their_end_within_a_
     let many = rates(&alone, few.1 * 1.5).await;
     let each = (memory(&alone.api) - before) / (MANY - FEW);
 
+    let busy = processor(&alone.api);
     alone.end(&orders).await;
     let mut heard = Vec::with_capacity(MANY);
     while heard.len() < MANY {
         let one = tokio::time::timeout(LONG, ends.recv()).await.expect("every stream hears its end");
         heard.push(one.unwrap());
     }
+    let busy = processor(&alone.api) - busy;
     heard.sort_unstable();
+    for said in listeners.join_all().await {
+        let said = String::from_utf8_lossy(&said).into_owned();
+        assert!(said.contains("id: 2\nevent: status\n"), "{said}");
+        assert!(said.contains("\"status\":\"rejected\""), "{said}");
+    }
     // Counted from the first end of all, though most come later.
     let first_end = "SELECT (extract(epoch FROM min(at)) * 1000000)::bigint FROM orders.history WHERE version = 2";
     let first_end = Duration::from_micros(u64::try_from(alone.database.count(first_end).await).unwrap());
@@ -230,7 +254,7 @@ async fn ten_thousand_streams_cost_one_query_a_tick_and_hear_their_end_within_a_
     println!(
         "{MANY} streams of {ORDERS} orders, opened in {opening:.1?}: {each} bytes each; queries and transactions a second: \
          {few:.1?} with {FEW}, {many:.1?} with all; the end was heard {first:.0?} to \
-         {slowest:.0?} after the first order had it, in the median {median:.0?}"
+         {slowest:.0?} after the first order had it, in the median {median:.0?}, for {busy:.0?} of processor time"
     );
     assert!(each <= 20 * 1024, "a stream takes {each} bytes");
     assert!(many.0 <= few.0 * 1.2 + 1.0, "queries a second: {few:?}, then {many:?}");

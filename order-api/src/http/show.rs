@@ -1,6 +1,6 @@
 //! `GET /api/orders/{orderId}`: an order with its timeline, at once or when it has moved.
 
-use std::{io, time::Duration};
+use std::{io, sync::Arc, time::Duration};
 
 use axum::{
     Json,
@@ -29,7 +29,7 @@ use super::{
 use crate::{
     order::Order,
     store::{self, Entry, Found},
-    watch::Follower,
+    watch::{Follower, Known},
 };
 
 /// The longest that a reader may ask to wait, in seconds.
@@ -106,8 +106,8 @@ pub(super) async fn show(
             let follower = api.watch.follow(found, place);
             let until = Instant::now() + Duration::from_secs(wait);
             let later = async move {
-                let found = moved_on(follower, version, until).await;
-                let text = shown(&found, &api.currency).and_then(|shown| serde_json::to_vec(&shown).ok());
+                let known = moved_on(follower, version, until).await;
+                let text = shown(&known.found, &api.currency).and_then(|shown| serde_json::to_vec(&shown).ok());
                 text.ok_or_else(|| io::Error::other("the order cannot be shown"))
             };
             let body = Body::from_stream(stream::once(later));
@@ -118,15 +118,16 @@ pub(super) async fn show(
 }
 
 /// The order as soon as it is beyond that version, or has its outcome; in the end as it is.
-async fn moved_on(mut follower: Follower, version: i32, until: Instant) -> std::sync::Arc<Found> {
+async fn moved_on(mut follower: Follower, version: i32, until: Instant) -> Arc<Known> {
     loop {
-        let found = follower.latest();
-        if found.order.version > version || found.order.status.is_answered() {
-            return found;
+        let known = follower.latest();
+        let order = &known.found.order;
+        if order.version > version || order.status.is_answered() {
+            return known;
         }
         match tokio::time::timeout_at(until, follower.changed()).await {
             Ok(true) => {}
-            Ok(false) | Err(_) => return found,
+            Ok(false) | Err(_) => return known,
         }
     }
 }

@@ -94,15 +94,20 @@ impl Steps {
         if self.is_over {
             return None;
         }
-        let mut text = String::new();
+        let mut parts = Vec::new();
         if !std::mem::replace(&mut self.has_begun, true) {
-            text = format!("retry: {}\n\n", fastrand::u32(COME_BACK));
+            parts.push(format!("retry: {}\n\n", fastrand::u32(COME_BACK)).into());
         }
         loop {
-            let found = self.follower.latest();
-            self.tell(&found, &mut text)?;
-            if !text.is_empty() {
-                return Some(text.into());
+            let known = self.follower.latest();
+            let events = known.events.get_or_init(|| in_words(&known.found));
+            parts.extend(events.iter().filter(|(version, _)| *version > self.heard).map(|(_, event)| event.clone()));
+            self.heard = self.heard.max(known.found.order.version);
+            self.is_over = known.found.order.status.is_answered();
+            match parts.as_slice() {
+                [] => {}
+                [one] => return Some(one.clone()),
+                several => return Some(several.concat().into()),
             }
             match tokio::time::timeout(SILENCE, self.follower.changed()).await {
                 Ok(true) => {}
@@ -112,16 +117,14 @@ impl Steps {
             }
         }
     }
+}
 
-    /// Adds every step that the reader has not heard of.
-    fn tell(&mut self, found: &Found, text: &mut String) -> Option<()> {
-        for entry in found.history.iter().filter(|entry| entry.version > self.heard) {
-            let step = Step { order_id: found.order.id, entry: ShownEntry::of(entry)? };
-            let data = serde_json::to_string(&step).ok()?;
-            text.push_str(&format!("id: {}\nevent: status\ndata: {data}\n\n", entry.version));
-        }
-        self.heard = self.heard.max(found.order.version);
-        self.is_over = found.order.status.is_answered();
-        Some(())
-    }
+/// Every step of the order's timeline, with its version.
+fn in_words(found: &Found) -> Vec<(i32, Bytes)> {
+    let events = found.history.iter().filter_map(|entry| {
+        let step = Step { order_id: found.order.id, entry: ShownEntry::of(entry)? };
+        let data = serde_json::to_string(&step).ok()?;
+        Some((entry.version, format!("id: {}\nevent: status\ndata: {data}\n\n", entry.version).into()))
+    });
+    events.collect()
 }
