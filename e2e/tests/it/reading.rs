@@ -172,12 +172,12 @@ async fn orders_are_listed_page_by_page_the_newest_first() {
     let newest_first: Vec<String> = mine.iter().rev().map(ToString::to_string).collect();
 
     let customer = token(USER);
-    assert_eq!(pages(&alone, &customer, "").await, [newest_first.clone()]);
+    assert_eq!(pages(&alone, &customer, "").await, std::slice::from_ref(&newest_first));
     assert_eq!(
         pages(&alone, &customer, "limit=2").await,
         newest_first.chunks(2).map(<[_]>::to_vec).collect::<Vec<_>>()
     );
-    assert_eq!(pages(&alone, &customer, "limit=5").await, [newest_first.clone()]);
+    assert_eq!(pages(&alone, &customer, "limit=5").await, std::slice::from_ref(&newest_first));
     // What is ordered meanwhile belongs to no later page.
     let page = alone.show("/api/orders?limit=3").await;
     let newest = alone.place().await;
