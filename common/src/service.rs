@@ -6,6 +6,7 @@
 use std::{process::ExitCode, sync::Arc, time::Duration};
 
 use axum::Router;
+use nix::sys::resource::{Resource, getrlimit, setrlimit};
 use serde::de::DeserializeOwned;
 use tokio::{
     runtime::{Builder, Runtime},
@@ -69,6 +70,7 @@ where
     if let Err(error) = telemetry::start_logs(&settings.common.log) {
         return refuse(&about, &error);
     }
+    raise_file_limit();
     let grace = Duration::from_millis(settings.common.grace_ms);
     let runtime = match runtime(settings.common.threads) {
         Ok(runtime) => runtime,
@@ -102,6 +104,15 @@ where
     let _ = runtime.block_on(async { tokio::task::spawn_blocking(telemetry::trace::flush).await });
     runtime.shutdown_background();
     code
+}
+
+/// Every reader that waits has a connection, and what is usually allowed at first is not many: as many as may be had.
+fn raise_file_limit() {
+    let raised =
+        getrlimit(Resource::RLIMIT_NOFILE).and_then(|(_, most)| setrlimit(Resource::RLIMIT_NOFILE, most, most));
+    if let Err(error) = raised {
+        tracing::warn!(%error, "the limit of open files could not be raised");
+    }
 }
 
 /// On few cores a second thread costs more in being woken than it carries.

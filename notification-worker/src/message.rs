@@ -1,7 +1,7 @@
 //! From an event to what the customer reads.
 
 use common::{
-    events::{Event, OrderPaid, OrderPaymentFailed, OrderRejected, Payload},
+    events::{Event, OrderCancelled, OrderPaid, OrderPaymentFailed, OrderRejected, Payload},
     ids::{OrderId, UserId},
 };
 use uuid::Uuid;
@@ -41,6 +41,11 @@ impl Message {
                 let OrderPaymentFailed { order_id, user_id, .. } = event.payload()?;
                 let text = format!("The payment for your order {order_id} failed, and the order is closed.");
                 (user_id, order_id, "Your payment failed", text)
+            }
+            OrderCancelled::TYPE => {
+                let OrderCancelled { order_id, user_id, .. } = event.payload()?;
+                let text = format!("Your order {order_id} has been cancelled. Nothing was charged.");
+                (user_id, order_id, "Your order is cancelled", text)
             }
             other => return Err(format!("nothing here understands {other}")),
         };

@@ -3,6 +3,8 @@
 //! Every decision about an order is made in [`order`], a pure module; everything else here carries it out. Only this
 //! service says `order.*`, and it alone hears what the workers answer.
 
+mod announce;
+mod cancel;
 mod catalogue;
 #[cfg(test)]
 mod fuzz;
@@ -13,6 +15,7 @@ mod once;
 pub mod order;
 mod signing;
 mod store;
+mod watch;
 
 use std::time::Duration;
 
@@ -57,6 +60,9 @@ pub struct Orders {
     pub catalogue_ms: u64,
     /// Whether an order must be signed with a key that is registered for its user.
     pub require_signature: bool,
+    /// How often is asked whether an order that somebody waits for has moved, and how many may wait.
+    pub watch_ms: u64,
+    pub watchers: usize,
 }
 
 impl Default for Orders {
@@ -70,6 +76,8 @@ impl Default for Orders {
             waiting: 2_048,
             catalogue_ms: 500,
             require_signature: true,
+            watch_ms: 100,
+            watchers: 20_000,
         }
     }
 }
@@ -81,6 +89,8 @@ impl Orders {
         bounded("orders.pace_ms", self.pace_ms, 0, 1_000)?;
         bounded("orders.pace_until", self.pace_until, 1, 10_000)?;
         bounded("orders.catalogue_ms", self.catalogue_ms, 10, 600_000)?;
+        bounded("orders.watch_ms", self.watch_ms, 10, 10_000)?;
+        bounded("orders.watchers", self.watchers, 1, 1_000_000)?;
         bounded("orders.waiting", self.waiting, 1, 1_000_000)?;
         bounded("orders.currency.exponent", self.currency.exponent, 0, 4)
     }
@@ -101,10 +111,12 @@ pub async fn run(settings: Settings<Orders>, stop: CancellationToken) -> Result<
     let (catalogue, refresh) = catalogue::Catalogue::new(service.units().db.clone(), every, service.stop().clone());
     service.require(catalogue.check());
     let signatures = Signatures::new(Keys::new(service.units().db.clone()));
-    let (intake, write) = intake::Intake::new(service.units().clone(), signatures.clone(), catalogue, &own);
+    let (intake, write) = intake::Intake::new(service.units().clone(), signatures.clone(), catalogue.clone(), &own);
+    let (watch, ask) = watch::Watch::new(service.units().db.clone(), &own, service.stop().clone());
     service.spawn(refresh);
     service.spawn(write);
+    service.spawn(ask);
     let required = own.require_signature.then_some(signatures);
-    let state = http::State::new(service.units().db.clone(), intake, required, own.currency);
+    let state = http::State::new(service.units().clone(), catalogue, intake, required, watch, own.currency);
     service.run(http::routes(state, tokens)).await
 }

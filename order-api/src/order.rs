@@ -6,13 +6,14 @@
 //! ```text
 //! pending ── stock locked ──► awaiting_payment ── paid ──► paid
 //!    │  └─── stock locked, nothing owed ───────────────────►┘
-//!    └────── stock refused ──► rejected     └── failed ──► payment_failed
+//!    ├────── stock refused ──► rejected     └── failed ──► payment_failed
+//!    └────── called off ─────► cancelled
 //! ```
 
 use std::{fmt, str::FromStr};
 
 use common::{
-    events::{OrderPaid, OrderPaymentDue, OrderPaymentFailed, OrderRejected, Shortage},
+    events::{OrderCancelled, OrderPaid, OrderPaymentDue, OrderPaymentFailed, OrderRejected, Shortage},
     ids::{OrderId, TransactionId, UserId},
     money::Money,
 };
@@ -30,16 +31,28 @@ pub enum Status {
     Rejected,
     /// Every allowed attempt was declined.
     PaymentFailed,
+    /// Called off by the customer or the shop.
+    Cancelled,
 }
 
 impl Status {
-    const NAMES: [(Self, &'static str); 5] = [
+    const NAMES: [(Self, &'static str); 6] = [
         (Self::Pending, "pending"),
         (Self::AwaitingPayment, "awaiting_payment"),
         (Self::Paid, "paid"),
         (Self::Rejected, "rejected"),
         (Self::PaymentFailed, "payment_failed"),
+        (Self::Cancelled, "cancelled"),
     ];
+
+    /// Whether the customer has an outcome, and nothing more will happen.
+    #[must_use]
+    pub fn is_answered(self) -> bool {
+        match self {
+            Self::Pending | Self::AwaitingPayment => false,
+            Self::Paid | Self::Rejected | Self::PaymentFailed | Self::Cancelled => true,
+        }
+    }
 
     #[must_use]
     pub fn as_str(self) -> &'static str {
@@ -74,13 +87,21 @@ pub struct Order {
     pub transaction_id: Option<TransactionId>,
 }
 
-/// What the workers may report.
+/// Who calls an order off.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Canceller {
+    Customer,
+    Shop,
+}
+
+/// What the workers may report, or somebody may ask for.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Happened {
     StockLocked,
     StockRefused(Vec<Shortage>),
     Paid { transaction_id: TransactionId, amount: Money },
     PaymentFailed { reason: String },
+    CancelAsked { by: Canceller },
 }
 
 /// What everyone must hear of a transition.
@@ -90,6 +111,7 @@ pub enum Announcement {
     Paid(OrderPaid),
     Rejected(OrderRejected),
     PaymentFailed(OrderPaymentFailed),
+    Cancelled(OrderCancelled),
 }
 
 /// What follows.
@@ -128,6 +150,20 @@ pub fn next(order: &Order, happened: &Happened) -> Next {
             });
             Next::Changed { order, announcement, detail: Some(in_words(shortages)) }
         }
+        // Its stock may be locked meanwhile, or be about to be: whoever holds it hears of this and gives it back.
+        (Status::Pending, Happened::CancelAsked { by }) => {
+            let order = moved(order, Status::Cancelled);
+            let announcement = Announcement::Cancelled(OrderCancelled {
+                order_id: order.id,
+                user_id: order.user_id.clone(),
+                version: order.version,
+            });
+            let detail = match by {
+                Canceller::Customer => "by the customer",
+                Canceller::Shop => "by the shop",
+            };
+            Next::Changed { order, announcement, detail: Some(detail.to_owned()) }
+        }
         (Status::AwaitingPayment, Happened::Paid { transaction_id, amount }) => {
             if *amount != order.amount {
                 return Next::Absurd(format!(
@@ -151,7 +187,10 @@ pub fn next(order: &Order, happened: &Happened) -> Next {
         (Status::Pending, Happened::Paid { .. } | Happened::PaymentFailed { .. }) => {
             Next::Absurd("a payment was reported before its stock was locked".to_owned())
         }
-        (Status::AwaitingPayment | Status::Paid | Status::Rejected | Status::PaymentFailed, _) => Next::Unchanged,
+        // Among them a cancellation for which it is too late: the payment is under way.
+        (Status::AwaitingPayment | Status::Paid | Status::Rejected | Status::PaymentFailed | Status::Cancelled, _) => {
+            Next::Unchanged
+        }
     }
 }
 
@@ -197,6 +236,8 @@ mod tests {
             Happened::StockRefused(Vec::new()),
             Happened::Paid { transaction_id: TransactionId::generate(), amount: Money(100) },
             Happened::PaymentFailed { reason: "declined".to_owned() },
+            Happened::CancelAsked { by: Canceller::Customer },
+            Happened::CancelAsked { by: Canceller::Shop },
         ]
     }
 
@@ -228,7 +269,7 @@ mod tests {
 
     #[test]
     fn nothing_moves_an_order_that_has_its_answer() {
-        for status in [Status::Paid, Status::Rejected, Status::PaymentFailed] {
+        for (status, _) in Status::NAMES.into_iter().filter(|(status, _)| status.is_answered()) {
             for happened in everything() {
                 assert_eq!(next(&order(status, 100), &happened), Next::Unchanged, "{status} {happened:?}");
             }
@@ -244,6 +285,22 @@ mod tests {
                 }
             }
         }
+    }
+
+    #[test]
+    fn an_order_can_be_called_off_until_its_payment_is_asked_for() {
+        let asked = Happened::CancelAsked { by: Canceller::Customer };
+        let Next::Changed { order: cancelled, announcement: Announcement::Cancelled(said), detail } =
+            next(&order(Status::Pending, 100), &asked)
+        else {
+            panic!("not cancelled")
+        };
+        assert_eq!((cancelled.status, cancelled.version, said.version), (Status::Cancelled, 2, 2));
+        assert_eq!(detail.as_deref(), Some("by the customer"));
+        for late in [Happened::StockLocked, Happened::StockRefused(Vec::new()), asked.clone()] {
+            assert_eq!(next(&cancelled, &late), Next::Unchanged, "{late:?}");
+        }
+        assert_eq!(next(&order(Status::AwaitingPayment, 100), &asked), Next::Unchanged);
     }
 
     #[test]

@@ -1,5 +1,9 @@
 //! The `orders` schema: each statement takes a whole batch.
 
+mod list;
+
+pub(crate) use list::{Listed, Page, Wanted, list};
+
 use std::collections::{BTreeMap, HashMap};
 
 use common::{
@@ -167,27 +171,36 @@ pub(crate) struct Entry {
 
 /// Reads one order with its timeline, in one statement and so at one moment.
 pub(crate) async fn find(db: &Db, id: OrderId) -> Result<Option<Found>, DbError> {
-    let rows = db.query(include_str!("store/find_order.sql"), &[&id.0]).await?;
-    let Some(first) = rows.first() else { return Ok(None) };
-    let lines: String = first.try_get("lines")?;
-    let history = rows
-        .iter()
-        .map(|row| {
-            Ok(Entry {
-                version: row.try_get("entry_version")?,
-                status: row.try_get("entry_status")?,
-                at: row.try_get("at")?,
-                cause: row.try_get("cause")?,
-                detail: row.try_get("detail")?,
-            })
-        })
-        .collect::<Result<_, DbError>>()?;
-    Ok(Some(Found {
-        order: order(first)?,
-        lines: serde_json::from_str(&lines).map_err(DbError::unexpected)?,
-        created_at: first.try_get("created_at")?,
-        history,
-    }))
+    Ok(find_beyond(db, &[id.0], &[0]).await?.pop())
+}
+
+/// Reads those of the orders that are beyond the version that is known of them.
+pub(crate) async fn find_beyond(db: &Db, ids: &[Uuid], versions: &[i32]) -> Result<Vec<Found>, DbError> {
+    let rows = db.query(include_str!("store/find_orders.sql"), &[&ids, &versions]).await?;
+    let mut orders: Vec<Found> = Vec::new();
+    for row in &rows {
+        let id = OrderId(row.try_get("id")?);
+        if orders.last().is_none_or(|found| found.order.id != id) {
+            let lines: &str = row.try_get("lines")?;
+            orders.push(Found {
+                order: order(row)?,
+                lines: serde_json::from_str(lines).map_err(DbError::unexpected)?,
+                created_at: row.try_get("created_at")?,
+                history: Vec::new(),
+            });
+        }
+        let entry = Entry {
+            version: row.try_get("entry_version")?,
+            status: row.try_get("entry_status")?,
+            at: row.try_get("at")?,
+            cause: row.try_get("cause")?,
+            detail: row.try_get("detail")?,
+        };
+        if let Some(found) = orders.last_mut() {
+            found.history.push(entry);
+        }
+    }
+    Ok(orders)
 }
 
 fn order(row: &Row) -> Result<Order, DbError> {

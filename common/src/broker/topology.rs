@@ -12,8 +12,8 @@ use lapin::{
 
 use super::connection::BrokerError;
 use crate::events::{
-    InventoryLocked, InventoryRejected, OrderCreated, OrderPaid, OrderPaymentDue, OrderPaymentFailed, OrderRejected,
-    Payload, PaymentCompleted, PaymentFailed,
+    InventoryLocked, InventoryRejected, OrderCancelled, OrderCreated, OrderPaid, OrderPaymentDue, OrderPaymentFailed,
+    OrderRejected, Payload, PaymentCompleted, PaymentFailed,
 };
 
 /// Everything is published here, with the event's type as the routing key.
@@ -35,13 +35,16 @@ pub struct WorkQueue {
 }
 
 pub const INVENTORY_LOCK: WorkQueue = WorkQueue { name: "inventory.lock", hears: &[OrderCreated::TYPE], awaited: true };
-pub const INVENTORY_SETTLE: WorkQueue =
-    WorkQueue { name: "inventory.settle", hears: &[OrderPaid::TYPE, OrderPaymentFailed::TYPE], awaited: false };
+pub const INVENTORY_SETTLE: WorkQueue = WorkQueue {
+    name: "inventory.settle",
+    hears: &[OrderPaid::TYPE, OrderPaymentFailed::TYPE, OrderCancelled::TYPE],
+    awaited: false,
+};
 pub const PAYMENT_CHARGE: WorkQueue =
     WorkQueue { name: "payment.charge", hears: &[OrderPaymentDue::TYPE], awaited: true };
 pub const NOTIFICATION_SEND: WorkQueue = WorkQueue {
     name: "notification.send",
-    hears: &[OrderPaid::TYPE, OrderRejected::TYPE, OrderPaymentFailed::TYPE],
+    hears: &[OrderPaid::TYPE, OrderRejected::TYPE, OrderPaymentFailed::TYPE, OrderCancelled::TYPE],
     awaited: false,
 };
 pub const ORDERS_PROGRESS: WorkQueue = WorkQueue {

@@ -83,6 +83,16 @@ pub struct OrderPaymentFailed {
 }
 payload!(OrderPaymentFailed = "order.payment_failed");
 
+/// The customer, or the shop, called it off before anything was charged.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct OrderCancelled {
+    pub order_id: OrderId,
+    pub user_id: UserId,
+    pub version: i32,
+}
+payload!(OrderCancelled = "order.cancelled");
+
 /// All of an order's stock is locked.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]

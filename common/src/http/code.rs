@@ -54,16 +54,16 @@ pub mod codes {
             "The body broke off.",
             "Send the request again.";
         INVALID_FIELD = "invalid_field", BAD_REQUEST,
-            "A field has a type or a value that it cannot have.",
+            "A field or parameter has a type or a value that it cannot have.",
             "`field` names it, and the message says what it must be.";
         MISSING_FIELD = "missing_field", BAD_REQUEST,
             "A field that is required is not there.",
             "Add it.";
         UNKNOWN_FIELD = "unknown_field", BAD_REQUEST,
-            "There is a field that means nothing here.",
+            "There is a field or parameter that means nothing here.",
             "Remove it, or see whether it is misspelt.";
         DUPLICATE_FIELD = "duplicate_field", BAD_REQUEST,
-            "A field is there twice.",
+            "A field or parameter is there twice.",
             "Leave one of them: which one counts would be a guess.";
         MISSING_TOKEN = "missing_token", UNAUTHORIZED,
             "The request says nothing of who is asking.",

@@ -9,7 +9,7 @@ use axum::{
     extract::Request,
     http::{
         HeaderMap, HeaderName, HeaderValue, Method,
-        header::{AUTHORIZATION, CONTENT_TYPE, HOST, ORIGIN, RETRY_AFTER, WWW_AUTHENTICATE},
+        header::{AUTHORIZATION, CONTENT_TYPE, ETAG, HOST, IF_NONE_MATCH, ORIGIN, RETRY_AFTER, WWW_AUTHENTICATE},
         uri::Authority,
     },
     middleware::Next,
@@ -25,6 +25,8 @@ use super::{
 use crate::config::ConfigError;
 
 const SEC_FETCH_SITE: HeaderName = HeaderName::from_static("sec-fetch-site");
+const IDEMPOTENCY_KEY: HeaderName = HeaderName::from_static("idempotency-key");
+const LAST_EVENT_ID: HeaderName = HeaderName::from_static("last-event-id");
 
 /// How long a browser may remember what it was told before a request.
 const REMEMBERED: Duration = Duration::from_secs(600);
@@ -63,9 +65,17 @@ impl Origins {
     pub(super) fn cors(&self) -> Option<CorsLayer> {
         let layer = CorsLayer::new()
             .allow_origin(AllowOrigin::list(self.0.iter().cloned()))
-            .allow_methods([Method::GET, Method::POST])
-            .allow_headers([AUTHORIZATION, CONTENT_TYPE, REQUEST_ID, TRACEPARENT])
-            .expose_headers([RETRY_AFTER, WWW_AUTHENTICATE, REQUEST_ID])
+            .allow_methods([Method::GET, Method::POST, Method::PUT])
+            .allow_headers([
+                AUTHORIZATION,
+                CONTENT_TYPE,
+                IF_NONE_MATCH,
+                REQUEST_ID,
+                TRACEPARENT,
+                IDEMPOTENCY_KEY,
+                LAST_EVENT_ID,
+            ])
+            .expose_headers([ETAG, RETRY_AFTER, WWW_AUTHENTICATE, REQUEST_ID])
             .max_age(REMEMBERED);
         (!self.0.is_empty()).then_some(layer)
     }

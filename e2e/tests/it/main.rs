@@ -1,6 +1,8 @@
 //! Tests over the whole line: the real binaries, the real broker, the real database.
 #![expect(clippy::panic, clippy::expect_used, clippy::unwrap_used, reason = "a test fails by panicking")]
 
+mod alone;
+mod cancelling;
 mod conflicts;
 mod crashes;
 mod happy;
@@ -8,6 +10,8 @@ mod line;
 mod once;
 mod origins;
 mod outages;
+mod products;
+mod reading;
 mod refusals;
 mod replay;
 mod rights;
@@ -15,4 +19,5 @@ mod shutdown;
 mod signatures;
 mod snippets;
 mod start;
+mod streams;
 mod tokens;

@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use common::{
     consumer::{Failure, Handler, Verdict},
     db::Tx,
-    events::{Event, OrderPaid, OrderPaymentFailed, Payload},
+    events::{Event, OrderCancelled, OrderPaid, OrderPaymentFailed, Payload},
     ids::{OrderId, ProductId},
     outbox::Outbox,
 };
@@ -80,6 +80,7 @@ fn settlement(event: &Event) -> Result<(OrderId, Settlement), String> {
     match event.kind.as_str() {
         OrderPaid::TYPE => Ok((event.payload::<OrderPaid>()?.order_id, Settlement::Confirm)),
         OrderPaymentFailed::TYPE => Ok((event.payload::<OrderPaymentFailed>()?.order_id, Settlement::Release)),
+        OrderCancelled::TYPE => Ok((event.payload::<OrderCancelled>()?.order_id, Settlement::Release)),
         other => Err(format!("nothing here understands {other}")),
     }
 }

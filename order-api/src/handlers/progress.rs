@@ -10,7 +10,8 @@ use common::{
 use uuid::Uuid;
 
 use crate::{
-    order::{Announcement, Happened, Next, next},
+    announce::announce,
+    order::{Happened, Next, next},
     store::{self, Transition},
 };
 
@@ -42,7 +43,7 @@ impl Handler for Progress {
                 Next::Unchanged => Verdict::Done,
                 Next::Absurd(why) => Verdict::Retry(why),
                 Next::Changed { order: changed, announcement, detail } => {
-                    announce(outbox, event, &id, &announcement)?;
+                    announce(outbox, event.traceparent.as_deref(), &id, &announcement)?;
                     transitions.push(Transition { order: changed.clone(), cause: event.kind.clone(), detail });
                     *order = changed;
                     Verdict::Done
@@ -74,15 +75,4 @@ fn report(event: &Event) -> Result<(OrderId, Happened), String> {
         }
         other => Err(format!("nothing here understands {other}")),
     }
-}
-
-fn announce(outbox: &mut Outbox, cause: &Event, id: &OrderId, announcement: &Announcement) -> Result<(), Failure> {
-    let cause = cause.traceparent.as_deref();
-    match announcement {
-        Announcement::PaymentDue(payload) => outbox.announce(cause, id, payload),
-        Announcement::Paid(payload) => outbox.announce(cause, id, payload),
-        Announcement::Rejected(payload) => outbox.announce(cause, id, payload),
-        Announcement::PaymentFailed(payload) => outbox.announce(cause, id, payload),
-    }?;
-    Ok(())
 }

@@ -37,4 +37,7 @@ common::codes! {
     IDEMPOTENCY_KEY_REUSED = "idempotency_key_reused", UNPROCESSABLE_ENTITY,
         "An order was made with this `Idempotency-Key` and another body.",
         "Use a new key for a new order; to repeat a request, repeat its body.";
+    NOT_CANCELLABLE = "not_cancellable", CONFLICT,
+        "The order can no longer be cancelled: its payment is under way, or it has its outcome.",
+        "Read the order: the message names its status.";
 }

@@ -1,32 +1,28 @@
-//! `/api/orders`: creating and reading orders.
+//! `POST /api/orders/create`.
 
 use axum::{
     Extension, Json,
-    extract::{Path, State, rejection::PathRejection},
-    http::{HeaderMap, HeaderName, HeaderValue, StatusCode},
+    extract::State,
+    http::{HeaderMap, HeaderName, HeaderValue},
     response::{IntoResponse as _, Response},
 };
 use common::{
-    auth::{Caller, Scope, Tokens},
-    events::Line,
+    auth::{Scope, Tokens},
     http::{
         FieldError, JsonText, Problem,
         codes::{INSUFFICIENT_SCOPE, INVALID_FIELD},
     },
-    ids::{OrderId, TransactionId, UserId},
-    money::{Currency, Money},
+    ids::{OrderId, UserId},
     trace,
 };
 use serde::{Deserialize, Serialize};
-use serde_json::value::RawValue;
 
-use super::{codes, create::CreateOrder, instant};
+use super::{codes, create::CreateOrder};
 use crate::{
     intake::{Asked, Taken},
     once::{self, Once},
     order::Status,
     signing::{Canonical, Signed},
-    store::{self, Found},
 };
 
 /// Says that the answer was given before.
@@ -118,100 +114,4 @@ async fn unread(state: &super::State, tokens: &Tokens, body: &JsonText, problem:
 fn beyond_json() -> Problem {
     let message = "has a number that no signature can cover: RFC 8785 knows those of IEEE 754 double precision";
     Problem::invalid(vec![FieldError::new(INVALID_FIELD, "body", message)])
-}
-
-#[derive(Serialize)]
-#[serde(rename_all = "camelCase")]
-struct Shown {
-    code: u16,
-    message: &'static str,
-    order_id: OrderId,
-    user_id: UserId,
-    status: &'static str,
-    order_amount: Box<RawValue>,
-    currency: String,
-    items: Vec<ShownLine>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    transaction_id: Option<TransactionId>,
-    created_at: String,
-    history: Vec<ShownEntry>,
-}
-
-#[derive(Serialize)]
-#[serde(rename_all = "camelCase")]
-struct ShownLine {
-    product_id: String,
-    quantity: i64,
-    unit_price: Box<RawValue>,
-}
-
-#[derive(Serialize)]
-struct ShownEntry {
-    version: i32,
-    status: String,
-    at: String,
-    cause: String,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    detail: Option<String>,
-}
-
-pub(super) async fn show(
-    State(state): super::SharedState,
-    caller: Caller,
-    id: Result<Path<String>, PathRejection>,
-) -> Result<Response, Problem> {
-    // An id that cannot exist is answered like one that does not.
-    let unknown = || Problem::not_found("there is no such order");
-    let Path(id) = id.map_err(|_| unknown())?;
-    let id: OrderId = id.parse().map_err(|_| unknown())?;
-    let found = store::find(&state.db, id).await.map_err(|error| {
-        tracing::warn!(%error, order.id = %id, "an order could not be read");
-        Problem::unavailable("orders cannot be read at the moment; try again shortly")
-    })?;
-    // Somebody else's order is answered like one that does not exist.
-    let found = found.filter(|found| caller.may_see(&found.order.user_id)).ok_or_else(unknown)?;
-    let shown = shown(found, &state.currency).ok_or_else(Problem::internal)?;
-    Ok((StatusCode::OK, Json(shown)).into_response())
-}
-
-fn shown(found: Found, currency: &Currency) -> Option<Shown> {
-    let Found { order, lines, created_at, history } = found;
-    Some(Shown {
-        code: 200,
-        message: "Order found",
-        order_id: order.id,
-        user_id: order.user_id,
-        status: order.status.as_str(),
-        order_amount: decimal(order.amount, currency)?,
-        currency: currency.code.clone(),
-        items: lines
-            .into_iter()
-            .map(|Line { product_id, quantity, unit_price }| {
-                Some(ShownLine {
-                    product_id: product_id.into_string(),
-                    quantity,
-                    unit_price: decimal(unit_price, currency)?,
-                })
-            })
-            .collect::<Option<_>>()?,
-        transaction_id: order.transaction_id,
-        created_at: instant(created_at)?,
-        history: history
-            .into_iter()
-            .map(|entry| {
-                Some(ShownEntry {
-                    version: entry.version,
-                    status: entry.status,
-                    at: instant(entry.at)?,
-                    cause: entry.cause,
-                    detail: entry.detail,
-                })
-            })
-            .collect::<Option<_>>()?,
-    })
-}
-
-/// An amount as a JSON number with all its decimals.
-fn decimal(money: Money, currency: &Currency) -> Option<Box<RawValue>> {
-    RawValue::from_string(currency.format(money)).ok()
 }

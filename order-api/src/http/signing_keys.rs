@@ -16,7 +16,7 @@ use common::{
 use serde::{Deserialize, Serialize};
 use time::OffsetDateTime;
 
-use super::{codes, instant};
+use super::{codes, show::instant};
 use crate::{
     signing::key::{KeyId, PublicKey},
     store,
@@ -72,7 +72,8 @@ pub(super) async fn register(
     let (user_id, key_id) = named(path)?;
     let key = PublicKey::from_pem(&request.public_key)
         .map_err(|bad| Problem::invalid(vec![FieldError::new(codes::INVALID_KEY, "publicKey", bad.to_string())]))?;
-    let created_at = store::register_key(&state.db, &user_id, &key_id, key).await.map_err(|error| failed(&error))?;
+    let created_at =
+        store::register_key(&state.units.db, &user_id, &key_id, key).await.map_err(|error| failed(&error))?;
     let created_at = created_at
         .ok_or_else(|| Problem::new(codes::TOO_MANY_KEYS, format!("the user has {} signing keys", store::MOST_KEYS)))?;
     tracing::info!(user = %user_id, key = key_id.as_str(), by = %caller.user_id, "a signing key was registered");
@@ -89,7 +90,7 @@ pub(super) async fn list(
     if !caller.may_see(&user_id) {
         return Err(unknown());
     }
-    let keys = store::list_keys(&state.db, &user_id).await.map_err(|error| failed(&error))?;
+    let keys = store::list_keys(&state.units.db, &user_id).await.map_err(|error| failed(&error))?;
     let keys = keys.into_iter().map(|(id, key, created_at)| shown(&id, key, created_at)).collect::<Result<_, _>>()?;
     Ok(Json(Listed { code: 200, message: "Signing keys found", user_id, keys }))
 }
@@ -101,7 +102,7 @@ pub(super) async fn revoke(
 ) -> Result<Json<Revoked>, Problem> {
     must_be_admin(&caller)?;
     let (user_id, key_id) = named(path)?;
-    if !store::revoke_key(&state.db, &user_id, &key_id).await.map_err(|error| failed(&error))? {
+    if !store::revoke_key(&state.units.db, &user_id, &key_id).await.map_err(|error| failed(&error))? {
         return Err(unknown());
     }
     tracing::info!(user = %user_id, key = key_id.as_str(), by = %caller.user_id, "a signing key was revoked");

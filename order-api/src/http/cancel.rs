@@ -1,0 +1,72 @@
+//! `POST /api/orders/{orderId}/cancel`: an order is called off. Asking again is answered like the first time.
+
+use axum::{
+    Json,
+    extract::{Path, State, rejection::PathRejection},
+    http::HeaderMap,
+    response::{IntoResponse as _, Response},
+};
+use common::{
+    auth::{Caller, Scope},
+    http::{Problem, codes::INSUFFICIENT_SCOPE},
+    ids::OrderId,
+    trace,
+};
+use serde::Serialize;
+
+use super::{codes, show};
+use crate::{
+    cancel::{self, Outcome},
+    order::{Canceller, Order, Status},
+};
+
+#[derive(Serialize)]
+#[serde(rename_all = "camelCase")]
+struct Cancelled {
+    code: u16,
+    message: &'static str,
+    order_id: OrderId,
+    status: &'static str,
+}
+
+pub(super) async fn cancel(
+    State(api): super::SharedState,
+    caller: Caller,
+    id: Result<Path<String>, PathRejection>,
+    headers: HeaderMap,
+) -> Result<Response, Problem> {
+    let id = show::order_id(id)?;
+    if caller.may_see_everything() && !is_shop(&caller) && !caller.has(Scope::Customer) {
+        let message = "to cancel orders, the token needs the scope `customer` (one's own), `staff` or `admin`";
+        return Err(Problem::new(INSUFFICIENT_SCOPE, message));
+    }
+    let incoming = headers.get("traceparent").and_then(|value| value.to_str().ok());
+    let trace = trace::of_request(incoming);
+    match cancel::cancel(&api.units, id, |order| canceller(&caller, order), Some(&trace)).await {
+        Ok(Outcome::Cancelled) => {
+            let status = Status::Cancelled.as_str();
+            Ok(Json(Cancelled { code: 200, message: "Order cancelled", order_id: id, status }).into_response())
+        }
+        Ok(Outcome::TooLate(status)) => {
+            let message = format!("the order is {status}, and can no longer be cancelled");
+            Err(Problem::new(codes::NOT_CANCELLABLE, message))
+        }
+        Ok(Outcome::Unknown) => Err(show::unknown()),
+        Err(error) => {
+            tracing::warn!(%error, order.id = %id, "an order could not be cancelled");
+            Err(Problem::unavailable("orders cannot be changed at the moment; try again shortly"))
+        }
+    }
+}
+
+fn is_shop(caller: &Caller) -> bool {
+    caller.has(Scope::Staff) || caller.has(Scope::Admin)
+}
+
+/// As whom the caller may call this order off, if at all.
+fn canceller(caller: &Caller, order: &Order) -> Option<Canceller> {
+    if caller.has(Scope::Customer) && caller.user_id == order.user_id {
+        return Some(Canceller::Customer);
+    }
+    is_shop(caller).then_some(Canceller::Shop)
+}

@@ -1,0 +1,134 @@
+//! `GET /api/orders`: orders, the newest first, page by page.
+
+use axum::{
+    Json,
+    extract::State,
+    http::Uri,
+    response::{IntoResponse as _, Response},
+};
+use common::{
+    auth::{Caller, Scope},
+    http::{Problem, codes::INSUFFICIENT_SCOPE},
+    ids::{OrderId, UserId},
+    money::Currency,
+};
+use serde::Serialize;
+use serde_json::value::RawValue;
+use time::{OffsetDateTime, format_description::well_known::Rfc3339};
+use uuid::Uuid;
+
+use super::{
+    query::{Query, whole},
+    show::{decimal, instant},
+};
+use crate::store::{self, Listed, Page, Wanted};
+
+const MOST_AT_ONCE: u16 = 100;
+const USUALLY_AT_ONCE: u16 = 20;
+
+#[derive(Serialize)]
+#[serde(rename_all = "camelCase")]
+struct ShownPage<'a> {
+    code: u16,
+    message: &'static str,
+    orders: Vec<ShownOrder<'a>>,
+    next_cursor: Option<String>,
+}
+
+#[derive(Serialize)]
+#[serde(rename_all = "camelCase")]
+struct ShownOrder<'a> {
+    order_id: OrderId,
+    user_id: &'a UserId,
+    status: &'static str,
+    version: i32,
+    order_amount: Box<RawValue>,
+    currency: &'a str,
+    created_at: String,
+}
+
+/// Customers see their own orders; the shop sees all of them, or one customer's.
+pub(super) async fn list(State(api): super::SharedState, caller: Caller, address: Uri) -> Result<Response, Problem> {
+    let mut query = Query::of(&address);
+    let user_id = query.optional("userId", |text| UserId::try_from(text.to_owned()).map_err(|why| why.to_string()));
+    let wanted = Wanted {
+        status: query.optional("status", |text| {
+            text.parse().map_err(|_| "must be the status of an order, such as pending".to_owned())
+        }),
+        from: query.optional("from", moment),
+        before: query.optional("cursor", from_cursor),
+        limit: query.optional("limit", |text| whole(text, 1..=MOST_AT_ONCE)).unwrap_or(USUALLY_AT_ONCE),
+        user_id: None,
+    };
+    query.finish()?;
+    let wanted = Wanted { user_id: whose(&caller, user_id)?, ..wanted };
+    let Page { orders, next } = store::list(&api.units.db, &wanted).await.map_err(|error| {
+        tracing::warn!(%error, "orders could not be listed");
+        Problem::unavailable("orders cannot be read at the moment; try again shortly")
+    })?;
+    let shown = orders.iter().map(|listed| shown(listed, &api.currency)).collect::<Option<_>>();
+    let page = ShownPage {
+        code: 200,
+        message: "Orders found",
+        orders: shown.ok_or_else(Problem::internal)?,
+        next_cursor: next.map(to_cursor),
+    };
+    Ok(Json(page).into_response())
+}
+
+fn shown<'a>(Listed { order, created_at }: &'a Listed, currency: &'a Currency) -> Option<ShownOrder<'a>> {
+    Some(ShownOrder {
+        order_id: order.id,
+        user_id: &order.user_id,
+        status: order.status.as_str(),
+        version: order.version,
+        order_amount: decimal(order.amount, currency)?,
+        currency: &currency.code,
+        created_at: instant(*created_at)?,
+    })
+}
+
+/// Whose orders the caller is to be shown: `None` for everybody's.
+fn whose(caller: &Caller, asked: Option<UserId>) -> Result<Option<UserId>, Problem> {
+    if caller.may_see_everything() {
+        return Ok(asked);
+    }
+    if !caller.has(Scope::Customer) {
+        return Err(Problem::new(INSUFFICIENT_SCOPE, "the token does not have the scope `customer`"));
+    }
+    if asked.is_some_and(|asked| asked != caller.user_id) {
+        let message = "to read the orders of others, the token needs the scope `service`, `staff` or `admin`";
+        return Err(Problem::new(INSUFFICIENT_SCOPE, message));
+    }
+    Ok(Some(caller.user_id.clone()))
+}
+
+fn moment(text: &str) -> Result<OffsetDateTime, String> {
+    let moment = OffsetDateTime::parse(text, &Rfc3339);
+    moment.map_err(|_| "must be a moment in RFC 3339, such as 2026-01-31T12:00:00Z".to_owned())
+}
+
+/// A cursor names the last order of a page. To its reader it is only a text that leads on.
+fn to_cursor(id: OrderId) -> String {
+    format!("b{}", id.0.simple())
+}
+
+fn from_cursor(text: &str) -> Result<OrderId, String> {
+    let hex = text.strip_prefix('b').filter(|hex| hex.len() == 32);
+    let id = hex.and_then(|hex| Uuid::try_parse(hex).ok());
+    id.map(OrderId).ok_or_else(|| "must be the nextCursor of another answer".to_owned())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_cursor_leads_on_from_where_it_was_given() {
+        let id = OrderId::generate();
+        assert_eq!(from_cursor(&to_cursor(id)), Ok(id));
+        for bad in ["", "b", "x", &id.to_string(), &id.0.to_string(), &format!("b{}x", id.0.simple())] {
+            assert!(from_cursor(bad).is_err(), "{bad}");
+        }
+    }
+}

@@ -1,0 +1,139 @@
+//! `/api/products`: what can be ordered. It is answered from memory.
+
+use std::hash::{DefaultHasher, Hash as _, Hasher as _};
+
+use axum::{
+    Json,
+    extract::{Path, State, rejection::PathRejection},
+    http::{
+        HeaderMap, HeaderValue, StatusCode,
+        header::{CACHE_CONTROL, CONTENT_TYPE, ETAG, IF_NONE_MATCH},
+    },
+    response::{IntoResponse as _, Response},
+};
+use common::{
+    auth::{Caller, Scope},
+    http::{
+        FieldError, JsonBody, Problem,
+        codes::{INSUFFICIENT_SCOPE, INVALID_FIELD},
+    },
+    ids::ProductId,
+    money::{Currency, Money},
+};
+use serde::{Deserialize, Serialize};
+use serde_json::value::RawValue;
+
+use super::show::decimal;
+use crate::catalogue::Product;
+
+/// The most characters in a product's name.
+const LONGEST_NAME: usize = 200;
+
+#[derive(Serialize)]
+#[serde(rename_all = "camelCase")]
+struct ShownProduct<'a> {
+    product_id: &'a ProductId,
+    name: &'a str,
+    price: Box<RawValue>,
+    currency: &'a str,
+}
+
+impl<'a> ShownProduct<'a> {
+    fn of(product_id: &'a ProductId, product: &'a Product, currency: &'a Currency) -> Option<Self> {
+        let price = decimal(product.price, currency)?;
+        Some(Self { product_id, name: &product.name, price, currency: &currency.code })
+    }
+}
+
+#[derive(Serialize)]
+struct ShownProducts<'a> {
+    code: u16,
+    message: &'static str,
+    products: Vec<ShownProduct<'a>>,
+}
+
+/// Anybody with a token may read it. Whoever has it already is told so instead of all of it again.
+pub(super) async fn list(State(api): super::SharedState, _: Caller, headers: HeaderMap) -> Result<Response, Problem> {
+    let unread = || Problem::unavailable("the catalogue has not been read yet");
+    let catalogue = api.catalogue.products().ok_or_else(unread)?;
+    let products = catalogue.by_id.iter().map(|(id, product)| ShownProduct::of(id, product, &api.currency));
+    let products = products.collect::<Option<_>>().ok_or_else(Problem::internal)?;
+    let shown = ShownProducts { code: 200, message: "Products found", products };
+    let body = serde_json::to_vec(&shown).map_err(|_| Problem::internal())?;
+    let mut hasher = DefaultHasher::new();
+    body.hash(&mut hasher);
+    let tag = format!("\"{:016x}\"", hasher.finish());
+    let is_known = headers.get_all(IF_NONE_MATCH).iter().any(|known| names(known, &tag));
+    let tag = HeaderValue::from_str(&tag).map_err(|_| Problem::internal())?;
+    let headers = [(ETAG, tag), (CACHE_CONTROL, HeaderValue::from_static("private, no-cache"))];
+    if is_known {
+        return Ok((StatusCode::NOT_MODIFIED, headers).into_response());
+    }
+    let json = [(CONTENT_TYPE, HeaderValue::from_static("application/json"))];
+    Ok((headers, json, body).into_response())
+}
+
+/// Whether an `If-None-Match` names this version, or any at all.
+fn names(known: &HeaderValue, tag: &str) -> bool {
+    let Ok(known) = known.to_str() else { return false };
+    known.split(',').map(str::trim).any(|one| one == "*" || one.strip_prefix("W/").unwrap_or(one) == tag)
+}
+
+/// What an administrator sends.
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct Put {
+    name: String,
+    price: Box<RawValue>,
+}
+
+impl Put {
+    fn check(self, currency: &Currency, errors: &mut Vec<FieldError>) -> Option<Product> {
+        let length = self.name.chars().count();
+        if !(1..=LONGEST_NAME).contains(&length) || self.name.chars().any(char::is_control) {
+            let message = format!("must have 1 to {LONGEST_NAME} characters, and no control characters among them");
+            errors.push(FieldError::new(INVALID_FIELD, "name", message));
+        }
+        let price: Option<Money> = currency
+            .parse(self.price.get())
+            .map_err(|error| errors.push(FieldError::new(INVALID_FIELD, "price", error.to_string())))
+            .ok();
+        Some(Product { name: self.name, price: price? })
+    }
+}
+
+#[derive(Serialize)]
+struct ShownPut<'a> {
+    code: u16,
+    message: &'static str,
+    #[serde(flatten)]
+    product: ShownProduct<'a>,
+}
+
+/// Adds a product or changes it. What was ordered before keeps the price it was ordered at.
+pub(super) async fn put(
+    State(api): super::SharedState,
+    caller: Caller,
+    id: Result<Path<String>, PathRejection>,
+    JsonBody(body): JsonBody<Put>,
+) -> Result<Response, Problem> {
+    if !caller.has(Scope::Admin) {
+        return Err(Problem::new(INSUFFICIENT_SCOPE, "the token does not have the scope `admin`"));
+    }
+    let mut errors = Vec::new();
+    let id = id.map(|Path(id)| id).unwrap_or_default();
+    let id = ProductId::try_from(id)
+        .map_err(|error| errors.push(FieldError::new(INVALID_FIELD, "productId", error.to_string())))
+        .ok();
+    let product = body.check(&api.currency, &mut errors);
+    let (Some(id), Some(product), true) = (id, product, errors.is_empty()) else {
+        return Err(Problem::invalid(errors));
+    };
+    api.catalogue.put(&id, &product).await.map_err(|error| {
+        tracing::warn!(%error, product.id = %id, "a product could not be stored");
+        Problem::unavailable("the catalogue cannot be changed at the moment; try again shortly")
+    })?;
+    tracing::info!(product.id = %id, price = product.price.0, by = %caller.user_id, "a product was put into the catalogue");
+    let product = ShownProduct::of(&id, &product, &api.currency).ok_or_else(Problem::internal)?;
+    Ok(Json(ShownPut { code: 200, message: "Product stored", product }).into_response())
+}

@@ -1,0 +1,7 @@
+WITH looked_at AS MATERIALIZED (
+    SELECT id, user_id, status, version, amount, transaction_id, created_at
+    FROM orders
+    WHERE id < $1 AND id >= $2
+    ORDER BY id DESC
+    LIMIT $3
+)
