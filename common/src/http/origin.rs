@@ -19,8 +19,10 @@ use tower_http::cors::{AllowOrigin, CorsLayer};
 
 use super::{
     code::codes,
-    guard::{REQUEST_ID, TRACEPARENT},
+    entrance::REQUEST_ID,
+    guard::TRACEPARENT,
     problem::Problem,
+    rate,
 };
 use crate::config::ConfigError;
 
@@ -65,7 +67,7 @@ impl Origins {
             .allow_origin(AllowOrigin::list(self.0.iter().cloned()))
             .allow_methods([Method::GET, Method::POST])
             .allow_headers([AUTHORIZATION, CONTENT_TYPE, REQUEST_ID, TRACEPARENT])
-            .expose_headers([RETRY_AFTER, WWW_AUTHENTICATE, REQUEST_ID])
+            .expose_headers([RETRY_AFTER, WWW_AUTHENTICATE, REQUEST_ID, rate::LIMIT, rate::REMAINING, rate::RESET])
             .max_age(REMEMBERED);
         (!self.0.is_empty()).then_some(layer)
     }
