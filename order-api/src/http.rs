@@ -1,5 +1,6 @@
 //! The routes. One file per resource.
 
+mod admitted;
 mod codes;
 mod create;
 mod orders;

@@ -1,8 +1,9 @@
 //! Group commit: concurrent requests share one transaction. While one group is being written, the next gathers.
 
+mod admission;
 mod gather;
 
-use std::time::Duration;
+use std::{sync::Arc, time::Duration};
 
 use common::{
     backoff::Backoff,
@@ -12,9 +13,13 @@ use common::{
     money::Money,
     outbox::Units,
 };
-use tokio::sync::{mpsc, oneshot};
+use tokio::{
+    sync::{mpsc, oneshot},
+    time::Instant,
+};
 
-use self::gather::Gather;
+pub(crate) use self::admission::Place;
+use self::{admission::Admission, gather::Gather};
 use crate::{Orders, store};
 
 /// An order that has passed every check and only needs to be written.
@@ -48,13 +53,20 @@ struct Waiting {
 #[derive(Clone)]
 pub(crate) struct Intake {
     orders: mpsc::Sender<Waiting>,
+    admission: Arc<Admission>,
 }
 
 impl Intake {
     /// The intake, and the task that writes until every handle on it is gone.
     pub(crate) fn new(units: Units, settings: &Orders) -> (Self, impl Future<Output = ()> + Send + use<>) {
         let (orders, queue) = mpsc::channel(settings.waiting);
-        (Self { orders }, write(units, queue, settings.clone()))
+        let admission = Arc::new(Admission::new(settings));
+        (Self { orders, admission: Arc::clone(&admission) }, write(units, queue, settings.clone(), admission))
+    }
+
+    /// A place in the queue, if the wait in it is not too long. It is to be kept until the request is answered.
+    pub(crate) fn admit(&self) -> Option<Place> {
+        self.admission.admit()
     }
 
     /// Returns once the order is committed.
@@ -65,10 +77,12 @@ impl Intake {
     }
 }
 
-async fn write(units: Units, mut queue: mpsc::Receiver<Waiting>, settings: Orders) {
+async fn write(units: Units, mut queue: mpsc::Receiver<Waiting>, settings: Orders, admission: Arc<Admission>) {
     let mut gather = Gather::new(&settings);
     while let Some(group) = gather.group(&mut queue).await {
+        let began = Instant::now();
         write_all(&units, group).await;
+        admission.wrote(began.elapsed());
     }
 }
 

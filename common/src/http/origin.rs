@@ -17,13 +17,7 @@ use axum::{
 };
 use tower_http::cors::{AllowOrigin, CorsLayer};
 
-use super::{
-    code::codes,
-    entrance::REQUEST_ID,
-    guard::TRACEPARENT,
-    problem::Problem,
-    rate,
-};
+use super::{code::codes, entrance::REQUEST_ID, guard::TRACEPARENT, problem::Problem, rate};
 use crate::config::ConfigError;
 
 const SEC_FETCH_SITE: HeaderName = HeaderName::from_static("sec-fetch-site");

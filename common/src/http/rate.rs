@@ -71,7 +71,8 @@ impl<K: Hash + Eq + Clone> Buckets<K> {
     /// None where there is no limit.
     fn new(per_second: u32, burst: u32) -> Option<Self> {
         let (rate, burst) = (NonZeroU32::new(per_second)?, NonZeroU32::new(burst)?);
-        let limiter = RateLimiter::hashmap_with_clock(Quota::per_second(rate).allow_burst(burst), DefaultClock::default());
+        let limiter =
+            RateLimiter::hashmap_with_clock(Quota::per_second(rate).allow_burst(burst), DefaultClock::default());
         Some(Self {
             limiter: limiter.with_middleware(),
             clock: DefaultClock::default(),

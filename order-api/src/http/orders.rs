@@ -9,7 +9,7 @@ use axum::{
 use common::{
     auth::{Caller, Scope, Tokens},
     events::Line,
-    http::{JsonBody, Problem, codes::INSUFFICIENT_SCOPE},
+    http::{JsonBody, Problem, Visit, codes::INSUFFICIENT_SCOPE},
     ids::{OrderId, TransactionId, UserId},
     money::{Currency, Money},
     trace,
@@ -18,7 +18,11 @@ use serde::Serialize;
 use serde_json::value::RawValue;
 use time::{OffsetDateTime, format_description::well_known::Rfc3339};
 
-use super::{codes, create::CreateOrder};
+use super::{
+    admitted::{Admitted, too_many_orders},
+    codes,
+    create::CreateOrder,
+};
 use crate::{
     intake::{NewOrder, NotTaken},
     order::Status,
@@ -38,10 +42,12 @@ pub(super) async fn create(
     State(state): super::SharedState,
     Extension(tokens): Extension<Tokens>,
     headers: HeaderMap,
-    JsonBody(request): JsonBody<CreateOrder>,
+    visit: Visit,
+    Admitted(_place, JsonBody(request)): Admitted<JsonBody<CreateOrder>>,
 ) -> Result<Response, Problem> {
     request.check_secrets().map_err(Problem::invalid)?;
     let caller = tokens.check(request.token())?;
+    visit.count_for(&caller.user_id)?;
     if !caller.has(Scope::Customer) {
         return Err(Problem::new(INSUFFICIENT_SCOPE, "the token does not have the scope `customer`"));
     }
@@ -59,10 +65,13 @@ pub(super) async fn create(
         lines: wanted.lines,
         traceparent: trace::of_request(incoming),
     };
-    state.intake.take(order).await.map_err(|why| match why {
-        NotTaken::Busy => Problem::unavailable("too many orders are waiting; try again shortly"),
-        NotTaken::Unavailable => Problem::unavailable("orders cannot be stored at the moment; try again shortly"),
-        NotTaken::Refused => Problem::internal(),
+    state.intake.take(order).await.map_err(|why| {
+        tracing::Span::current().record("order.id", tracing::field::display(order_id));
+        match why {
+            NotTaken::Busy => too_many_orders(),
+            NotTaken::Unavailable => Problem::unavailable("orders cannot be stored at the moment; try again shortly"),
+            NotTaken::Refused => Problem::internal(),
+        }
     })?;
     let created =
         Created { code: 200, message: "Order created successfully", order_id, status: Status::Pending.as_str() };

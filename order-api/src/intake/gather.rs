@@ -10,6 +10,9 @@ use crate::Orders;
 
 /// How closely orders follow each other where more are to be expected.
 const RIGHT_BEHIND: Duration = Duration::from_millis(2);
+/// Where no more than so many a second are to be written, they are written in groups of what comes in this time: in
+/// larger ones, the last of a group would wait for as long as its group is allowed to take.
+const SLOT: Duration = Duration::from_millis(20);
 /// After waiting in vain, so many groups at most are not made to wait.
 const MOST_SPARED: u32 = 31;
 
@@ -19,6 +22,10 @@ pub(super) struct Gather {
     enough: usize,
     pace: Pace,
     next: Instant,
+    /// How far apart orders are written at least, on average.
+    apart: Duration,
+    /// Before this, none more is to be written.
+    allowed: Instant,
     /// Where every client has sent its order and waits for the answer, nobody is right behind. So many groups do not
     /// wait for them (ever more, as long as it is in vain), and so many already have not.
     spare: u32,
@@ -27,12 +34,20 @@ pub(super) struct Gather {
 
 impl Gather {
     pub(super) fn new(settings: &Orders) -> Self {
-        let most = settings.group_commit;
+        let (most, apart) = match settings.most_per_second {
+            0 => (settings.group_commit, Duration::ZERO),
+            per_second => {
+                let in_a_slot = (f64::from(per_second) * SLOT.as_secs_f64()).ceil() as usize;
+                (settings.group_commit.min(in_a_slot.max(1)), Duration::from_secs(1) / per_second)
+            }
+        };
         Self {
             most,
             enough: settings.pace_until.min(most),
             pace: Pace::new(Duration::from_millis(settings.pace_ms), settings.pace_half_per_second),
             next: Instant::now(),
+            apart,
+            allowed: Instant::now(),
             spare: 0,
             spared: 0,
         }
@@ -41,6 +56,9 @@ impl Gather {
     /// The next group; none when nobody can send any more.
     pub(super) async fn group<T>(&mut self, queue: &mut mpsc::Receiver<T>) -> Option<Vec<T>> {
         let mut group = Vec::with_capacity(self.enough);
+        if Instant::now() < self.allowed {
+            tokio::time::sleep_until(self.allowed).await;
+        }
         if queue.recv_many(&mut group, self.most).await == 0 {
             return None;
         }
@@ -56,7 +74,13 @@ impl Gather {
                 self.spared = 0;
             }
         }
-        self.next = self.pace.begin(Instant::now(), group.len());
+        let now = Instant::now();
+        self.next = self.pace.begin(now, group.len());
+        if !self.apart.is_zero() {
+            // What was missed by waking up a little late is made up for, but no more than that.
+            let from = self.allowed.max(now.checked_sub(SLOT).unwrap_or(now));
+            self.allowed = from + self.apart * u32::try_from(group.len()).unwrap_or(u32::MAX);
+        }
         Some(group)
     }
 
@@ -114,6 +138,21 @@ mod tests {
         assert_eq!(sizes.iter().sum::<usize>(), 8_000);
         let later = &sizes[sizes.len() / 2..sizes.len() - 1];
         assert!(later.iter().all(|size| (100..160).contains(size)), "{sizes:?}");
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn no_more_are_written_than_are_allowed_and_no_fewer() {
+        let (_sender, mut queue) = filled(1_000);
+        let mut gather = Gather::new(&Orders { most_per_second: 500, ..settings() });
+        let began = Instant::now();
+        let mut written = 0;
+        while began.elapsed() < Duration::from_secs(1) {
+            let group = gather.group(&mut queue).await.unwrap().len();
+            assert!(group <= 10, "{group}");
+            written += group;
+            tokio::time::advance(Duration::from_millis(3)).await;
+        }
+        assert!((500..=530).contains(&written), "{written}");
     }
 
     #[tokio::test(start_paused = true)]
