@@ -7,6 +7,7 @@ mod happy;
 mod line;
 mod origins;
 mod outages;
+mod protection;
 mod refusals;
 mod replay;
 mod rights;
