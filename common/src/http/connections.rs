@@ -123,7 +123,7 @@ fn room_for(wanted: usize) -> usize {
     let files = if raised > soft && setrlimit(Resource::RLIMIT_NOFILE, raised, hard).is_ok() { raised } else { soft };
     let room = usize::try_from(files.saturating_sub(FOR_OTHERS)).unwrap_or(usize::MAX).clamp(1, wanted);
     if room < wanted {
-        tracing::warn!(wanted, room, "the system allows fewer open files than http.most_connections needs");
+        tracing::info!(wanted, room, "the system allows fewer open files than http.most_connections needs");
     }
     room
 }
