@@ -66,7 +66,7 @@ impl Intake {
 
     /// A place in the queue, if the wait in it is not too long. It is to be kept until the request is answered.
     pub(crate) fn admit(&self) -> Option<Place> {
-        self.admission.admit()
+        self.admission.admit(self.orders.max_capacity() - self.orders.capacity())
     }
 
     /// Returns once the order is committed.

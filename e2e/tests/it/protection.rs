@@ -361,7 +361,7 @@ async fn of_four_times_too_many_orders_a_quarter_is_taken_in_time_and_the_rest_r
     let (mut accepted, mut refused, ids) = std::mem::take(&mut *outcome.lock().unwrap());
     let most = (took.as_secs_f64() + 1.0) * f64::from(CAP);
     assert!((accepted.len() as f64) < most, "{} accepted in {took:?}", accepted.len());
-    assert!(accepted.len() > (CAP * SECONDS / 2) as usize, "{} accepted in {took:?}", accepted.len());
+    assert!(accepted.len() > (CAP * SECONDS / 4) as usize, "{} accepted in {took:?}", accepted.len());
     let quantile = |times: &mut Vec<Duration>, percent: usize| {
         times.sort_unstable();
         times[(times.len() - 1) * percent / 100]

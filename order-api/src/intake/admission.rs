@@ -37,20 +37,20 @@ impl Admission {
         }
     }
 
-    /// A place in the queue, if the wait in it is not too long.
-    pub(super) fn admit(self: &Arc<Self>) -> Option<Place> {
+    /// A place in the queue, if the wait in it is not too long. So many are queued and not being written yet.
+    pub(super) fn admit(self: &Arc<Self>, queued: usize) -> Option<Place> {
         let ahead = self.waiting.fetch_add(1, Relaxed);
         let place = Place(Arc::clone(self));
-        let is_in_time = self.longest_wait.is_none_or(|longest| self.wait(ahead) <= longest);
+        let is_in_time = self.longest_wait.is_none_or(|longest| self.wait(ahead, queued) <= longest);
         (ahead < self.most_waiting && is_in_time).then_some(place)
     }
 
-    /// How long it takes until so many are written: by what groups take, and by how many are allowed.
-    fn wait(&self, orders: usize) -> Duration {
-        let written = self.group_micros.load(Relaxed) as f64 / 1e6 * orders as f64 / self.group as f64;
+    /// How long it takes until so many are written, and until so many may be.
+    fn wait(&self, ahead: usize, queued: usize) -> Duration {
+        let written = self.group_micros.load(Relaxed) as f64 / 1e6 * ahead as f64 / self.group as f64;
         let allowed = match self.most_per_second {
             0 => 0.0,
-            most => orders as f64 / f64::from(most),
+            most => queued as f64 / f64::from(most),
         };
         Duration::from_secs_f64(written.max(allowed))
     }
@@ -79,7 +79,8 @@ mod tests {
     fn places(settings: Orders, took: Duration) -> usize {
         let admission = Arc::new(Admission::new(&settings));
         (0..20).for_each(|_| admission.wrote(took));
-        let places: Vec<Place> = std::iter::from_fn(|| admission.admit()).take(10_000).collect();
+        let places: Vec<Place> =
+            std::iter::from_fn(|| admission.admit(admission.waiting.load(Relaxed))).take(10_000).collect();
         let many = places.len();
         drop(places);
         assert_eq!(admission.waiting.load(Relaxed), 0);
