@@ -77,6 +77,14 @@ impl Ledger {
         Ok(differences)
     }
 
+    /// How many of these orders are in no table.
+    pub async fn lost(&self, sent: &[Sent]) -> Result<i64> {
+        let ids: Vec<Uuid> = sent.iter().map(|sent| sent.id).collect();
+        let lost = "SELECT count(*) FROM unnest($1::uuid[]) AS sent(id)
+                    WHERE NOT EXISTS (SELECT FROM orders.orders o WHERE o.id = sent.id)";
+        Ok(self.client.query_one(lost, &[&ids]).await?.try_get(0)?)
+    }
+
     /// From the sending of each order to the row in its timeline that says it is paid.
     pub async fn order_to_paid(&self, sent: &[Sent]) -> Result<Latency> {
         let rows = self.client.query("SELECT order_id, at FROM orders.history WHERE status = 'paid'", &[]).await?;

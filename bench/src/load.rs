@@ -39,6 +39,9 @@ pub struct Sent {
 pub struct Outcome {
     pub sent: Vec<Sent>,
     pub post: Latencies,
+    /// Orders that were told that there is too much to do, and how soon.
+    pub refused: u64,
+    pub refusals: Latencies,
     pub failed: u64,
     pub first_failure: Option<String>,
     /// From the first request to the last answer.
@@ -75,6 +78,8 @@ impl<'a> Load<'a> {
             outcome: RefCell::new(Outcome {
                 sent: Vec::with_capacity(usize::try_from(orders)?),
                 post: Latencies::new()?,
+                refused: 0,
+                refusals: Latencies::new()?,
                 failed: 0,
                 first_failure: None,
                 took: Duration::ZERO,
@@ -86,7 +91,7 @@ impl<'a> Load<'a> {
     /// Orders answered so far.
     pub fn answered(&self) -> usize {
         let outcome = self.outcome.borrow();
-        outcome.sent.len() + usize::try_from(outcome.failed).unwrap_or(0)
+        outcome.sent.len() + usize::try_from(outcome.failed + outcome.refused).unwrap_or(0)
     }
 
     /// Sends everything. The connections are made before the clock starts.
@@ -124,7 +129,12 @@ impl<'a> Load<'a> {
                 None => Instant::now(),
             };
             match tokio::time::timeout(PATIENCE, self.send(&mut connection, request)).await {
-                Ok(Ok(id)) => {
+                Ok(Ok(None)) => {
+                    let mut outcome = self.outcome.borrow_mut();
+                    outcome.refused += 1;
+                    outcome.refusals.record(whole_micros(began.elapsed()));
+                }
+                Ok(Ok(Some(id))) => {
                     let mut outcome = self.outcome.borrow_mut();
                     outcome.post.record(whole_micros(began.elapsed()));
                     outcome.sent.push(Sent { id, at: self.start_at + whole_micros(began.duration_since(self.start)) });
@@ -158,16 +168,20 @@ impl<'a> Load<'a> {
         outcome.first_failure.get_or_insert(why);
     }
 
-    async fn send(&self, connection: &mut Option<Connection>, request: &str) -> Result<Uuid> {
+    /// The order's id; none if there was no room for it.
+    async fn send(&self, connection: &mut Option<Connection>, request: &str) -> Result<Option<Uuid>> {
         let connection = match connection {
             Some(connection) => connection,
             none => none.insert(Connection::open(self.address).await?),
         };
         let (status, body) = connection.send(request.as_bytes()).await?;
+        if status == 503 && is_overloaded(body) {
+            return Ok(None);
+        }
         if status != 200 {
             bail!("{status}: {}", String::from_utf8_lossy(body));
         }
-        order_id(body).with_context(|| format!("no order id in {}", String::from_utf8_lossy(body)))
+        order_id(body).map(Some).with_context(|| format!("no order id in {}", String::from_utf8_lossy(body)))
     }
 }
 
@@ -176,6 +190,11 @@ fn request(address: &str, order: &str) -> Result<String> {
     Ok(format!(
         "POST /api/orders/create HTTP/1.1\r\nhost: {address}\r\ncontent-type: application/json\r\ncontent-length: {length}\r\n\r\n{order}"
     ))
+}
+
+fn is_overloaded(body: &[u8]) -> bool {
+    const CODE: &[u8] = br#""code":"overloaded""#;
+    body.windows(CODE.len()).any(|window| window == CODE)
 }
 
 /// The id in an answer, without reading the rest of it.

@@ -12,6 +12,7 @@ mod ledger;
 mod line;
 mod load;
 mod measure;
+mod overload;
 mod progress;
 mod report;
 mod scenario;
@@ -37,7 +38,7 @@ use crate::{
 
 /// Loads Conveyor and says how it bears it
 ///
-/// Without --rate, --backlog or --idle it measures throughput twice: with parcels and batches, and held to one event
+/// Without --rate, --backlog, --overload or --idle it measures throughput twice: with parcels and batches, and held to one event
 /// per message and per transaction.
 #[derive(Parser)]
 #[command(name = "cargo xtask bench")]
@@ -66,7 +67,12 @@ struct Arguments {
     /// How soon each service is ready, and what it costs while it does nothing
     #[arg(long)]
     idle: bool,
-    /// Everything the project has set itself: throughput, 20, 500, 2,000 and 4,000 orders/s, 200,000 waiting, idle
+    /// A line that may take no more than so many orders a second (1,250 unless said) is sent four times as many, while
+    /// 1,000 connections do not come to the point
+    #[arg(long, value_name = "ORDERS/S", num_args = 0..=1, default_missing_value = "1250", value_parser = rate)]
+    overload: Option<f64>,
+    /// Everything the project has set itself: throughput, 20, 500, 2,000 and 4,000 orders/s, 200,000 waiting, overload,
+    /// idle
     #[arg(long)]
     all: bool,
     /// A setting for the services, as often as needed: CONVEYOR__SECTION__KEY=value, or SERVICE:CONVEYOR__...
@@ -161,7 +167,8 @@ async fn measure(arguments: &Arguments, bench: &mut Bench, report: &mut Report) 
     if !arguments.against.is_empty() {
         return compare(arguments, bench, report).await;
     }
-    let asked = !arguments.rate.is_empty() || arguments.backlog.is_some() || arguments.idle;
+    let asked =
+        !arguments.rate.is_empty() || arguments.backlog.is_some() || arguments.idle || arguments.overload.is_some();
     if arguments.all || !asked {
         if arguments.only != Some(Only::Plain) {
             report.throughput.push(bench.throughput("parcels and batches", "batched", arguments.orders).await?);
@@ -190,6 +197,9 @@ async fn measure(arguments: &Arguments, bench: &mut Bench, report: &mut Report) 
     }
     if let Some(orders) = arguments.backlog.or(arguments.all.then_some(200_000)) {
         report.backlog = Some(bench.backlog(orders).await?);
+    }
+    if let Some(cap) = arguments.overload.or(arguments.all.then_some(1_250.0)) {
+        report.overload = Some(bench.overload(cap, arguments.seconds).await?);
     }
     if arguments.idle || arguments.all {
         report.idle = Some(bench.idle().await?);

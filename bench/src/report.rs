@@ -19,12 +19,13 @@ pub struct Report {
     pub shares: Vec<f64>,
     pub rates: Vec<Run>,
     pub backlog: Option<Run>,
+    pub overload: Option<Run>,
     pub idle: Option<Idle>,
 }
 
 impl Report {
     pub fn runs(&self) -> impl Iterator<Item = &Run> {
-        self.throughput.iter().chain(&self.rates).chain(&self.backlog)
+        self.throughput.iter().chain(&self.rates).chain(&self.backlog).chain(&self.overload)
     }
 
     /// What went wrong, by run.
@@ -33,7 +34,14 @@ impl Report {
             let failures = (run.failed > 0).then(|| {
                 format!("{} orders failed, the first with: {}", run.failed, run.first_failure.as_deref().unwrap_or("?"))
             });
-            let all = failures.into_iter().chain(run.wrong.iter().cloned());
+            // Only a line that is sent too much on purpose may refuse any.
+            let on_purpose = self.overload.as_ref().is_some_and(|overload| std::ptr::eq(overload, run));
+            let refusals = run
+                .refused
+                .as_ref()
+                .filter(|_| !on_purpose)
+                .map(|refused| format!("{} orders were told that there is too much to do", refused.orders));
+            let all = failures.into_iter().chain(refusals).chain(run.wrong.iter().cloned());
             all.map(|what| format!("{}: {what}", run.name)).collect::<Vec<_>>()
         };
         self.runs().flat_map(of).collect()
@@ -66,6 +74,9 @@ impl Report {
             ];
             text.push_str(&section("Backlog", std::slice::from_ref(run), extra));
         }
+        if let Some(run) = &self.overload {
+            text.push_str(&section("Overload", std::slice::from_ref(run), refusals(run)));
+        }
         if let Some(idle) = &self.idle {
             text.push_str(&idle_text(idle));
         }
@@ -87,6 +98,19 @@ fn median(of: &[f64]) -> Option<f64> {
     sorted.sort_by(f64::total_cmp);
     let half = sorted.len().checked_sub(1)? / 2;
     Some((sorted.get(half)? + sorted.get(sorted.len() / 2)?) / 2.0)
+}
+
+fn refusals(run: &Run) -> Vec<Row> {
+    let refused = run.refused.as_ref();
+    vec![
+        Row::new("orders refused (503)", refused.map(|r| count(r.orders as f64))),
+        Row::new("refusals, ms: p50 / p99 / most", refused.map(|r| latency(r.latency))),
+        Row::new("orders accepted and lost", refused.map(|r| r.lost.to_string())),
+        Row::new(
+            "order-api before the load (RSS), MB",
+            refused.and_then(|r| r.rss_before_mb).map(|mb| format!("{mb:.1}")),
+        ),
+    ]
 }
 
 struct Row {

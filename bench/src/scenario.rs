@@ -11,6 +11,7 @@ use crate::{
     line::{KINDS, Line, ORDER_API, Plan},
     load::{Load, Outcome, Pace, micros},
     measure::{self, Latency, Machine, Memory},
+    overload::Refused,
     progress::Progress,
     servers::{Place, Servers},
 };
@@ -34,6 +35,8 @@ pub struct Run {
     /// And how much of it by programs that have nothing to do with this.
     pub others_percent: f64,
     pub memory: Vec<(&'static str, Memory)>,
+    /// Only where there was too much to do: those that were told so.
+    pub refused: Option<Refused>,
     /// Only for a backlog: how the workers drained it.
     pub drained: Option<Drained>,
     /// What is not as it should be afterwards.
@@ -127,7 +130,7 @@ impl Bench {
         self.finish(&place, line, &ledger, run).await
     }
 
-    async fn warm_up(&self, line: &mut Line<'_>, ledger: &mut Ledger, orders: u64) -> Result<()> {
+    pub async fn warm_up(&self, line: &mut Line<'_>, ledger: &mut Ledger, orders: u64) -> Result<()> {
         if orders > 0 {
             let warm = self.send(line, Pace::Flat, orders, self.connections).await?;
             if let Some(why) = warm.first_failure {
@@ -139,7 +142,7 @@ impl Bench {
         Ok(())
     }
 
-    async fn measure(
+    pub async fn measure(
         &self,
         name: String,
         line: &mut Line<'_>,
@@ -249,6 +252,15 @@ impl Bench {
             .chain(self.rabbitmq.map(|pid| ("RabbitMQ", pid)))
             .filter_map(|(name, pid)| Some((name, measure::memory(pid)?)))
             .collect();
+        let refused = match outcome.refused {
+            0 => None,
+            orders => Some(Refused {
+                orders,
+                latency: outcome.refusals.sum_up(),
+                lost: ledger.lost(&outcome.sent).await?,
+                rss_before_mb: None,
+            }),
+        };
         Ok(Run {
             name,
             orders,
@@ -262,13 +274,14 @@ impl Bench {
             busy_percent: 100.0 * busy / all,
             others_percent: 100.0 * others * orders as f64 / 1_000.0 / all,
             memory,
+            refused,
             drained: None,
             wrong: Vec::new(),
         })
     }
 
     /// Stops the line in good order, and says what is not as it should be.
-    async fn finish(&self, place: &Place, mut line: Line<'_>, ledger: &Ledger, mut run: Run) -> Result<Run> {
+    pub async fn finish(&self, place: &Place, mut line: Line<'_>, ledger: &Ledger, mut run: Run) -> Result<Run> {
         self.progress.close();
         let stopped = line.stop().await;
         run.wrong.extend(ledger.differences().await?);

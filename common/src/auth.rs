@@ -12,7 +12,7 @@ use serde::Deserialize;
 
 use crate::{
     config::{self, ConfigError},
-    http::{Problem, codes},
+    http::{Problem, Visit, codes},
     ids::UserId,
 };
 
@@ -143,7 +143,7 @@ fn caller(Claims { sub, scope }: Claims) -> Result<Caller, BadToken> {
     Ok(Caller { user_id, scopes })
 }
 
-/// Taken from `Authorization: Bearer`. The routes need an [`Extension`](axum::Extension) with the [`Tokens`].
+/// Taken from `Authorization: Bearer`, and counted against the user's rate. The routes need an [`Extension`](axum::Extension) with the [`Tokens`].
 impl<S: Send + Sync> FromRequestParts<S> for Caller {
     type Rejection = Problem;
 
@@ -156,7 +156,11 @@ impl<S: Send + Sync> FromRequestParts<S> for Caller {
         if !scheme.eq_ignore_ascii_case("bearer") {
             return Err(missing());
         }
-        Ok(tokens.check(token.trim())?)
+        let caller = tokens.check(token.trim())?;
+        if let Some(visit) = parts.extensions.get::<Visit>() {
+            visit.count_for(&caller.user_id)?;
+        }
+        Ok(caller)
     }
 }
 

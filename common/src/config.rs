@@ -7,6 +7,7 @@ use std::{
     collections::{BTreeMap, HashMap},
     ffi::OsString,
     fmt::Display,
+    net::IpAddr,
     path::PathBuf,
     time::Duration,
 };
@@ -117,6 +118,25 @@ pub struct Http {
     /// Sites whose pages may send anything and read the answers, such as `https://shop.example`.
     #[serde(deserialize_with = "list_of_names")]
     pub allowed_origins: Vec<String>,
+    /// How long the first line and the headers may take, and how long a connection may be quiet before them.
+    pub head_timeout_ms: u64,
+    /// How long the body may take; the time for the answer begins after it.
+    pub body_timeout_ms: u64,
+    /// How long a client may take nothing of its answer.
+    pub write_timeout_ms: u64,
+    /// How often one user, and one address, may ask, and how much more for once; 0 for no limit.
+    pub rate_per_user_per_second: u32,
+    pub burst_per_user: u32,
+    pub rate_per_address_per_second: u32,
+    pub burst_per_address: u32,
+    /// Proxies whose word (`X-Forwarded-For`) counts for whom they ask.
+    #[serde(deserialize_with = "list_of_addresses")]
+    pub trusted_proxies: Vec<IpAddr>,
+    /// The most requests that are answered at once.
+    pub most_requests: usize,
+    /// The most connections; and from one address, where 0 is for no limit.
+    pub most_connections: usize,
+    pub most_connections_per_address: usize,
 }
 
 /// Who may sign the tokens of callers.
@@ -230,11 +250,27 @@ impl Common {
     fn check(&self) -> Result<(), ConfigError> {
         self.consumer.check()?;
         self.outbox.check()?;
-        bounded("http.request_timeout_ms", self.http.request_timeout_ms, 10, 600_000)?;
-        bounded("http.body_limit_bytes", self.http.body_limit_bytes, 1_024, 64 * 1024 * 1024)?;
+        self.http.check()?;
         bounded("log.trace_ratio", self.log.trace_ratio, 0.0, 1.0)?;
         bounded("threads", self.threads, 1, 256)?;
         bounded("grace_ms", self.grace_ms, 100, 600_000)
+    }
+}
+
+impl Http {
+    fn check(&self) -> Result<(), ConfigError> {
+        bounded("http.request_timeout_ms", self.request_timeout_ms, 10, 600_000)?;
+        bounded("http.body_limit_bytes", self.body_limit_bytes, 1_024, 64 * 1024 * 1024)?;
+        bounded("http.head_timeout_ms", self.head_timeout_ms, 10, 600_000)?;
+        bounded("http.body_timeout_ms", self.body_timeout_ms, 10, 600_000)?;
+        bounded("http.write_timeout_ms", self.write_timeout_ms, 10, 600_000)?;
+        bounded("http.burst_per_user", self.burst_per_user, 1, 1_000_000)?;
+        bounded("http.burst_per_address", self.burst_per_address, 1, 1_000_000)?;
+        bounded("http.rate_per_user_per_second", self.rate_per_user_per_second, 0, 1_000_000)?;
+        bounded("http.rate_per_address_per_second", self.rate_per_address_per_second, 0, 1_000_000)?;
+        bounded("http.most_requests", self.most_requests, 1, 1_000_000)?;
+        bounded("http.most_connections", self.most_connections, 1, 1_000_000)?;
+        bounded("http.most_connections_per_address", self.most_connections_per_address, 0, 1_000_000)
     }
 }
 
@@ -245,6 +281,17 @@ impl Default for Http {
             request_timeout_ms: 10_000,
             body_limit_bytes: 64 * 1024,
             allowed_origins: Vec::new(),
+            head_timeout_ms: 10_000,
+            body_timeout_ms: 10_000,
+            write_timeout_ms: 10_000,
+            rate_per_user_per_second: 50,
+            burst_per_user: 100,
+            rate_per_address_per_second: 200,
+            burst_per_address: 400,
+            trusted_proxies: Vec::new(),
+            most_requests: 4_096,
+            most_connections: 20_000,
+            most_connections_per_address: 0,
         }
     }
 }
@@ -371,6 +418,11 @@ fn list_of_names<'de, D: serde::Deserializer<'de>>(deserializer: D) -> Result<Ve
     Ok(text.split(',').map(str::trim).filter(|part| !part.is_empty()).map(str::to_owned).collect())
 }
 
+fn list_of_addresses<'de, D: serde::Deserializer<'de>>(deserializer: D) -> Result<Vec<IpAddr>, D::Error> {
+    let no_address = |text: &str| serde::de::Error::custom(format!("{text:?} is not an IP address"));
+    list_of_names(deserializer)?.iter().map(|text| text.parse().map_err(|_| no_address(text))).collect()
+}
+
 fn list_of_numbers<'de, D: serde::Deserializer<'de>>(deserializer: D) -> Result<Vec<u64>, D::Error> {
     match List::<u64>::deserialize(deserializer)? {
         List::Many(numbers) => Ok(numbers),
@@ -414,6 +466,8 @@ mod tests {
             ("CONVEYOR__CONSUMER__MAX_EVENTS", "many", "max_events"),
             ("CONVEYOR__CONSUMER__MAX_EVENTS", "0", "max_events"),
             ("CONVEYOR__CONSUMER__RETRY_DELAYS_MS", "1,x", "whole numbers"),
+            ("CONVEYOR__HTTP__TRUSTED_PROXIES", "10.0.0.1,10.0.0.0/8", "10.0.0.0/8"),
+            ("CONVEYOR__HTTP__BURST_PER_USER", "0", "http.burst_per_user"),
             ("CONVEYOR__BANANA", "1", "banana"),
         ] {
             let error = sample(&[(name, value)]).unwrap_err().to_string();

@@ -36,13 +36,16 @@ pub struct Process {
     pub http: Client,
 }
 
-/// What a service needs to find its database and its broker, and to know who is calling.
+/// What a service needs to find its database and its broker, and to know who is calling. One user at one address sends
+/// most of what tests send, so how often they may is left to the tests that ask for it.
 #[must_use]
 pub fn service_settings(schema: &str, database: &Database, vhost: &Vhost) -> BTreeMap<String, String> {
     [
         ("CONVEYOR__DATABASE__URL", database.url(schema)),
         ("CONVEYOR__BROKER__URL", vhost.url()),
         ("CONVEYOR__AUTH__KEYS__TESTS__SECRET", TOKEN_SECRET.to_owned()),
+        ("CONVEYOR__HTTP__RATE_PER_USER_PER_SECOND", "0".to_owned()),
+        ("CONVEYOR__HTTP__RATE_PER_ADDRESS_PER_SECOND", "0".to_owned()),
     ]
     .map(|(key, value)| (key.to_owned(), value))
     .into()

@@ -1,5 +1,6 @@
 //! The routes. One file per resource.
 
+mod admitted;
 mod cancel;
 pub(crate) mod codes;
 mod create;

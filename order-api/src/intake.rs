@@ -1,10 +1,12 @@
 //! Group commit: concurrent requests share one transaction, and before it whatever else can be done for many at once.
 //! While one group is being written, the next gathers.
 
+mod admission;
 mod gather;
 
 use std::{
     collections::{HashMap, HashSet},
+    sync::Arc,
     time::Duration,
 };
 
@@ -17,9 +19,13 @@ use common::{
     money::{Currency, Money},
     outbox::Units,
 };
-use tokio::sync::{mpsc, oneshot};
+use tokio::{
+    sync::{mpsc, oneshot},
+    time::Instant,
+};
 
-use self::gather::Gather;
+pub(crate) use self::admission::Place;
+use self::{admission::Admission, gather::Gather};
 use crate::{
     Orders,
     catalogue::Catalogue,
@@ -78,6 +84,7 @@ impl<T> Waiting<T> {
 #[derive(Clone)]
 pub(crate) struct Intake {
     queue: mpsc::Sender<Waiting<Asked>>,
+    admission: Arc<Admission>,
 }
 
 impl Intake {
@@ -89,14 +96,23 @@ impl Intake {
         settings: &Orders,
     ) -> (Self, impl Future<Output = ()> + Send + use<>) {
         let (sender, mut queue) = mpsc::channel(settings.waiting);
+        let admission = Arc::new(Admission::new(settings));
         let writer = Writer { units, signatures, catalogue, currency: settings.currency.clone() };
         let mut gather = Gather::new(settings);
+        let intake = Self { queue: sender, admission: Arc::clone(&admission) };
         let write = async move {
             while let Some(group) = gather.group(&mut queue).await {
+                let began = Instant::now();
                 writer.write(group).await;
+                admission.wrote(began.elapsed());
             }
         };
-        (Self { queue: sender }, write)
+        (intake, write)
+    }
+
+    /// A place in the queue, if the wait in it is not too long. It is to be kept until the request is answered.
+    pub(crate) fn admit(&self) -> Option<Place> {
+        self.admission.admit(self.queue.max_capacity() - self.queue.capacity())
     }
 
     /// Returns once the order is committed, or why it will not be.
@@ -104,7 +120,7 @@ impl Intake {
         let (answer, answered) = oneshot::channel();
         self.queue
             .try_send(Waiting { it: asked, answer })
-            .map_err(|_| Problem::unavailable("too many orders are waiting; try again shortly"))?;
+            .map_err(|_| Problem::overloaded("too many orders are waiting; try again shortly"))?;
         answered.await.unwrap_or_else(|_| Err(unavailable()))
     }
 }

@@ -56,6 +56,10 @@ pub struct Orders {
     pub pace_until: usize,
     /// Orders that may wait for their commit; one more is told to come back later.
     pub waiting: usize,
+    /// An order that would wait for longer than this is told at once to come back later; 0 for no such limit.
+    pub longest_wait_ms: u64,
+    /// No more orders than this are taken in a second; 0 for as many as can be.
+    pub most_per_second: u32,
     /// How often prices are read afresh.
     pub catalogue_ms: u64,
     /// Whether an order must be signed with a key that is registered for its user.
@@ -74,6 +78,8 @@ impl Default for Orders {
             pace_ms: 36,
             pace_until: 64,
             waiting: 2_048,
+            longest_wait_ms: 100,
+            most_per_second: 0,
             catalogue_ms: 500,
             require_signature: true,
             watch_ms: 100,
@@ -92,6 +98,8 @@ impl Orders {
         bounded("orders.watch_ms", self.watch_ms, 10, 10_000)?;
         bounded("orders.watchers", self.watchers, 1, 1_000_000)?;
         bounded("orders.waiting", self.waiting, 1, 1_000_000)?;
+        bounded("orders.longest_wait_ms", self.longest_wait_ms, 0, 600_000)?;
+        bounded("orders.most_per_second", self.most_per_second, 0, 1_000_000)?;
         bounded("orders.currency.exponent", self.currency.exponent, 0, 4)
     }
 }

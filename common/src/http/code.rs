@@ -89,6 +89,18 @@ pub mod codes {
         BODY_TOO_LARGE = "body_too_large", PAYLOAD_TOO_LARGE,
             "The body has more bytes than are taken.",
             "Send less at once.";
+        HEAD_TOO_LARGE = "head_too_large", REQUEST_HEADER_FIELDS_TOO_LARGE,
+            "The address and the headers of the request have more bytes than are taken.",
+            "Send fewer or shorter headers; cookies of other programs on the same host are the usual cause.";
+        REQUEST_TIMEOUT = "request_timeout", REQUEST_TIMEOUT,
+            "The body of the request took too long to arrive.",
+            "Send the request again, all of it at once. Nothing was stored.";
+        RATE_LIMITED = "rate_limited", TOO_MANY_REQUESTS,
+            "This user, or this address, asks more often than it may.",
+            "Send the request again after `Retry-After` seconds; `RateLimit-Remaining` says in time when it gets close.";
+        OVERLOADED = "overloaded", SERVICE_UNAVAILABLE,
+            "There is more to do than can be done in time. Nothing was stored.",
+            "Send the request again after `Retry-After` seconds, and wait longer each time that it happens.";
         UNSUPPORTED_MEDIA_TYPE = "unsupported_media_type", UNSUPPORTED_MEDIA_TYPE,
             "The body is not said to be JSON.",
             "Send `Content-Type: application/json`.";
@@ -96,7 +108,7 @@ pub mod codes {
             "Something went wrong on our side.",
             "Tell us the `x-request-id` of the answer. Nothing was stored.";
         UNAVAILABLE = "unavailable", SERVICE_UNAVAILABLE,
-            "Something that is needed for this is away or overloaded for the moment.",
+            "Something that is needed for this is away for the moment.",
             "Send the request again after `Retry-After` seconds.";
     }
 }

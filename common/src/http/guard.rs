@@ -1,6 +1,6 @@
-//! What is done to every request: a time limit, no escape for a panic, a request id, and counting.
+//! What is done to every request: limits, no escape for a panic, and counting.
 
-use std::{panic::AssertUnwindSafe, time::Duration};
+use std::{panic::AssertUnwindSafe, pin::pin, time::Duration};
 
 use axum::{
     extract::{MatchedPath, Request},
@@ -9,43 +9,72 @@ use axum::{
     response::{IntoResponse as _, Response},
 };
 use futures_util::FutureExt as _;
-use tokio::time::Instant;
+use tokio::time::{Instant, timeout_at};
 use tokio_util::sync::CancellationToken;
-use uuid::Uuid;
 
-use super::{health::PAGES, problem::Problem};
+use super::{
+    code::{Code, codes},
+    health::PAGES,
+    problem::Problem,
+    visit::{self, Visit},
+};
 use crate::trace::{self, Serving};
-
-pub(super) const REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
 
 pub(super) const TRACEPARENT: HeaderName = HeaderName::from_static("traceparent");
 
 /// After the stop, a connection ends with the answer that is given on it.
-pub(super) async fn guard(timeout: Duration, stop: CancellationToken, mut request: Request, next: Next) -> Response {
+pub(super) async fn guard(stop: CancellationToken, mut request: Request, next: Next) -> Response {
     let began = Instant::now();
-    let id = request.headers().get(&REQUEST_ID).filter(|id| is_request_id(id)).cloned().unwrap_or_else(new_request_id);
+    let Some(visit) = request.extensions().get::<Visit>().cloned() else {
+        return Problem::internal().into_response();
+    };
     let path = request.extensions().get::<MatchedPath>().cloned();
     let mut span = path.as_ref().and_then(|path| begin_span(path.as_str(), &mut request));
-    let answer = AssertUnwindSafe(next.run(request)).catch_unwind();
-    let mut response = match tokio::time::timeout(timeout, answer).await {
-        Ok(Ok(response)) => response,
-        Ok(Err(_)) => {
-            tracing::error!(request.id = ?id, "a request handler panicked");
-            Problem::internal().into_response()
+    let is_page = path.as_ref().is_some_and(|path| PAGES.contains(&path.as_str()));
+    let answer = async {
+        if is_page {
+            return next.run(request).await;
         }
-        Err(_) => Problem::unavailable("the request took too long").into_response(),
+        match visit.admit(&request) {
+            Ok(_turn) => next.run(request).await,
+            Err(problem) => {
+                visit.discard(request.into_body()).await;
+                problem.into_response()
+            }
+        }
+    };
+    let mut answer = pin!(AssertUnwindSafe(answer).catch_unwind());
+    let within = visit.house.answer_within;
+    let mut until = began + within;
+    let mut response = loop {
+        match timeout_at(until, &mut answer).await {
+            Ok(Ok(response)) => break response,
+            Ok(Err(_)) => {
+                tracing::error!("a request handler panicked");
+                break Problem::internal().into_response();
+            }
+            // The client's body has its own time.
+            Err(_) => match visit::later(&visit, until) {
+                Some(later) => until = later,
+                None => break Problem::unavailable("the request took too long").into_response(),
+            },
+        }
     };
     let status = response.status();
     if let Some(span) = &mut span {
         span.answered(status.as_u16());
     }
-    if status.is_server_error() {
-        tracing::warn!(request.id = ?id, http.status = status.as_u16(), duration_ms = began.elapsed().as_millis(), "a request failed");
+    let refused = response.extensions().get::<&'static Code>().copied();
+    if let Some(code) = refused {
+        metrics::counter!("conveyor_http_refused_total", "code" => code.name).increment(1);
+    }
+    // That there is too much to do is counted. A line for each would be more to do.
+    if status.is_server_error() && refused != Some(codes::OVERLOADED) {
+        tracing::warn!(http.status = status.as_u16(), duration_ms = began.elapsed().as_millis(), "a request failed");
     }
     if let Some(path) = path {
         count(path.as_str(), status, began.elapsed());
     }
-    response.headers_mut().insert(REQUEST_ID, id);
     if stop.is_cancelled() {
         response.headers_mut().insert(CONNECTION, HeaderValue::from_static("close"));
     }
@@ -75,15 +104,4 @@ fn count(path: &str, status: StatusCode, took: Duration) {
         _ => "5xx",
     };
     metrics::histogram!("conveyor_http_seconds", "path" => path.to_owned(), "status" => class).record(took);
-}
-
-/// A caller's own id is kept when it is short and harmless.
-fn is_request_id(value: &HeaderValue) -> bool {
-    (1..=64).contains(&value.len()) && value.as_bytes().iter().all(|b| b.is_ascii_alphanumeric() || b"-_.".contains(b))
-}
-
-fn new_request_id() -> HeaderValue {
-    let mut text = [0; uuid::fmt::Simple::LENGTH];
-    let id = Uuid::now_v7();
-    HeaderValue::from_str(id.simple().encode_lower(&mut text)).unwrap_or(HeaderValue::from_static("unknown"))
 }

@@ -3,6 +3,7 @@
 use std::{fmt, marker::PhantomData};
 
 use axum::{
+    body::Body,
     extract::{FromRequest, Request},
     http::{HeaderMap, header},
 };
@@ -16,6 +17,7 @@ use serde_json::error::Category;
 use super::{
     code::codes,
     problem::{FieldError, Problem},
+    visit::{DISCARDED, Visit},
 };
 
 /// A value that is read from a JSON object and from nothing else: by itself, serde would read a struct from an array of
@@ -93,13 +95,14 @@ impl<S: Send + Sync> FromRequest<S> for JsonText {
 #[derive(Debug, Clone, Copy)]
 pub(super) struct BodyLimit(pub usize);
 
-/// How much of a body that is too large is read and thrown away, so that its sender lives to see the refusal: many
-/// clients look for an answer only once they have sent everything.
-const DISCARDED: usize = 8 * 1024 * 1024;
-
 async fn read(request: Request) -> Result<Vec<u8>, Problem> {
     let limit = request.extensions().get::<BodyLimit>().map_or(0, |limit| limit.0);
-    let mut stream = request.into_body().into_data_stream();
+    let visit = request.extensions().get::<Visit>().cloned().ok_or_else(Problem::internal)?;
+    visit.read(read_all(&visit, request.into_body(), limit)).await
+}
+
+async fn read_all(visit: &Visit, body: Body, limit: usize) -> Result<Vec<u8>, Problem> {
+    let mut stream = body.into_data_stream();
     let mut body = Vec::new();
     let mut size = 0_usize;
     while let Some(chunk) = stream.next().await {
@@ -108,6 +111,7 @@ async fn read(request: Request) -> Result<Vec<u8>, Problem> {
         if size <= limit {
             body.extend_from_slice(&chunk);
         } else if size > DISCARDED {
+            visit.seat.linger();
             break;
         }
     }

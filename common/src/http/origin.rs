@@ -17,11 +17,7 @@ use axum::{
 };
 use tower_http::cors::{AllowOrigin, CorsLayer};
 
-use super::{
-    code::codes,
-    guard::{REQUEST_ID, TRACEPARENT},
-    problem::Problem,
-};
+use super::{code::codes, entrance::REQUEST_ID, guard::TRACEPARENT, problem::Problem, rate};
 use crate::config::ConfigError;
 
 const SEC_FETCH_SITE: HeaderName = HeaderName::from_static("sec-fetch-site");
@@ -65,7 +61,7 @@ impl Origins {
     pub(super) fn cors(&self) -> Option<CorsLayer> {
         let layer = CorsLayer::new()
             .allow_origin(AllowOrigin::list(self.0.iter().cloned()))
-            .allow_methods([Method::GET, Method::POST, Method::PUT])
+            .allow_methods([Method::GET, Method::POST, Method::PUT, Method::DELETE])
             .allow_headers([
                 AUTHORIZATION,
                 CONTENT_TYPE,
@@ -75,7 +71,15 @@ impl Origins {
                 IDEMPOTENCY_KEY,
                 LAST_EVENT_ID,
             ])
-            .expose_headers([ETAG, RETRY_AFTER, WWW_AUTHENTICATE, REQUEST_ID])
+            .expose_headers([
+                ETAG,
+                RETRY_AFTER,
+                WWW_AUTHENTICATE,
+                REQUEST_ID,
+                rate::LIMIT,
+                rate::REMAINING,
+                rate::RESET,
+            ])
             .max_age(REMEMBERED);
         (!self.0.is_empty()).then_some(layer)
     }

@@ -73,6 +73,15 @@ impl Problem {
         Self { retry_after_seconds: Some(1), ..Self::new(codes::UNAVAILABLE, message) }
     }
 
+    /// There is more to do than can be done in time: the client may safely try again.
+    pub fn overloaded(message: impl Into<String>) -> Self {
+        Self { retry_after_seconds: Some(1), ..Self::new(codes::OVERLOADED, message) }
+    }
+
+    pub(super) fn rate_limited(message: impl Into<String>, seconds: u32) -> Self {
+        Self { retry_after_seconds: Some(seconds), ..Self::new(codes::RATE_LIMITED, message) }
+    }
+
     #[must_use]
     pub fn internal() -> Self {
         Self::new(codes::INTERNAL, "something went wrong on our side; it has been logged under the request id")
@@ -86,8 +95,15 @@ impl IntoResponse for Problem {
         if self.status == StatusCode::UNAUTHORIZED {
             response.headers_mut().insert(header::WWW_AUTHENTICATE, HeaderValue::from_static("Bearer"));
         }
+        // What is still to come of the request is not read as the next one.
+        if [StatusCode::REQUEST_TIMEOUT, StatusCode::REQUEST_HEADER_FIELDS_TOO_LARGE].contains(&self.status) {
+            response.headers_mut().insert(header::CONNECTION, HeaderValue::from_static("close"));
+        }
         if let Some(seconds) = self.retry_after_seconds {
             response.headers_mut().insert(header::RETRY_AFTER, HeaderValue::from(seconds));
+        }
+        if let Some(first) = self.errors.first() {
+            response.extensions_mut().insert(first.code);
         }
         response
     }

@@ -19,7 +19,7 @@ pub fn start(settings: &Log) -> Result<(), ConfigError> {
     let started = if pretty {
         builder.with_target(false).try_init()
     } else {
-        builder.json().flatten_event(true).with_current_span(false).with_span_list(false).try_init()
+        builder.json().flatten_event(true).with_current_span(true).with_span_list(false).try_init()
     };
     if started.is_err() {
         tracing::debug!("logging was started before");

@@ -11,6 +11,7 @@ mod once;
 mod origins;
 mod outages;
 mod products;
+mod protection;
 mod reading;
 mod refusals;
 mod replay;

@@ -9,7 +9,7 @@ use axum::{
 use common::{
     auth::{Scope, Tokens},
     http::{
-        FieldError, JsonText, Problem,
+        FieldError, JsonText, Problem, Visit,
         codes::{INSUFFICIENT_SCOPE, INVALID_FIELD},
     },
     ids::{OrderId, UserId},
@@ -17,7 +17,7 @@ use common::{
 };
 use serde::{Deserialize, Serialize};
 
-use super::{codes, create::CreateOrder};
+use super::{admitted::Admitted, codes, create::CreateOrder};
 use crate::{
     intake::{Asked, Taken},
     once::{self, Once},
@@ -41,15 +41,16 @@ pub(super) async fn create(
     State(state): super::SharedState,
     Extension(tokens): Extension<Tokens>,
     headers: HeaderMap,
-    body: JsonText,
+    visit: Visit,
+    Admitted(_place, body): Admitted<JsonText>,
 ) -> Result<Response, Problem> {
     let request: CreateOrder = match body.parse() {
         Ok(request) => request,
-        Err(problem) => return Err(unread(&state, &tokens, &body, problem).await),
+        Err(problem) => return Err(unread(&state, &tokens, &visit, &body, problem).await),
     };
     let key = once::key(&headers)?;
     request.check_secrets().map_err(Problem::invalid)?;
-    let user_id = customer(&tokens, &request.user_id, &request.token)?;
+    let user_id = customer(&tokens, &visit, &request.user_id, &request.token)?;
     let mut canonical = Canonical::read(body.bytes()).map_err(|_| beyond_json())?;
     let text = canonical.without("signature").map_err(|_| beyond_json())?;
     let once = key.map(|key| Once::new(key, &mut canonical)).transpose().map_err(|_| beyond_json())?;
@@ -70,10 +71,11 @@ pub(super) async fn create(
 }
 
 /// Whose order it is, if that is who the token is for.
-fn customer(tokens: &Tokens, user_id: &str, token: &str) -> Result<UserId, Problem> {
+fn customer(tokens: &Tokens, visit: &Visit, user_id: &str, token: &str) -> Result<UserId, Problem> {
     let user_id = UserId::try_from(user_id.to_owned())
         .map_err(|error| Problem::invalid(vec![FieldError::new(codes::INVALID_USER, "userId", error.to_string())]))?;
     let caller = tokens.check(token)?;
+    visit.count_for(&caller.user_id)?;
     if !caller.has(Scope::Customer) {
         return Err(Problem::new(INSUFFICIENT_SCOPE, "the token does not have the scope `customer`"));
     }
@@ -84,7 +86,7 @@ fn customer(tokens: &Tokens, user_id: &str, token: &str) -> Result<UserId, Probl
 }
 
 /// What a body whose form is wrong is answered: nobody is told what is wrong with an order that its user has not signed.
-async fn unread(state: &super::State, tokens: &Tokens, body: &JsonText, problem: Problem) -> Problem {
+async fn unread(state: &super::State, tokens: &Tokens, visit: &Visit, body: &JsonText, problem: Problem) -> Problem {
     #[derive(Deserialize)]
     #[serde(rename_all = "camelCase")]
     struct Signer {
@@ -99,7 +101,7 @@ async fn unread(state: &super::State, tokens: &Tokens, body: &JsonText, problem:
         return problem;
     };
     let checked = async {
-        let user_id = customer(tokens, &signer.user_id, &signer.token)?;
+        let user_id = customer(tokens, visit, &signer.user_id, &signer.token)?;
         let text = canonical.without("signature").map_err(|_| beyond_json())?;
         let signed = Signed::new(user_id, &signer.signature, text)?;
         let checked = signatures.check(&[&signed]).await.map_err(|error| {
