@@ -235,7 +235,7 @@ async fn ten_thousand_streams_cost_one_query_a_tick_and_hear_their_end_within_a_
     open(MANY);
     until_open(MANY).await;
     let opening = began.elapsed();
-    let many = rates(&alone, few.1 * 1.5).await;
+    let many = rates(&alone, few.1 * 1.5 + 5.0).await;
     let each = (memory(&alone.api) - before) / (MANY - FEW);
 
     let pid = alone.api.pid().unwrap().to_string();
@@ -262,13 +262,13 @@ async fn ten_thousand_streams_cost_one_query_a_tick_and_hear_their_end_within_a_
     let (first, median, slowest) = (after(0), after(MANY / 2), after(MANY - 1));
     println!(
         "{MANY} streams of {ORDERS} orders, opened in {opening:.1?}: {each} bytes each; queries and transactions a second: \
-         {few:.1?} with {FEW}, {many:.1?} with all; the end was heard {first:.0?} to \
-         {slowest:.0?} after the first order had it, in the median {median:.0?}, for {busy:.0?} \
-         of processor time and {waited:.0?} of waiting for a processor"
+         {few:.1?} with {FEW}, {many:.1?} with all; the end was heard {first:.2?} to \
+         {slowest:.2?} after the first order had it, in the median {median:.2?}, for {busy:.2?} \
+         of processor time and {waited:.2?} of waiting for a processor"
     );
     assert!(each <= 20 * 1024, "a stream takes {each} bytes");
     assert!(many.0 <= few.0 * 1.2 + 1.0, "queries a second: {few:?}, then {many:?}");
-    assert!(many.1 <= few.1 * 1.5, "transactions a second: {few:?}, then {many:?}");
+    assert!(many.1 <= few.1 * 1.5 + 5.0, "transactions a second: {few:?}, then {many:?}");
     // On a machine that is busy with other things, what these took is not counted.
     let counted = slowest.saturating_sub(waited);
     assert!(counted < Duration::from_secs(1), "the last heard its end after {slowest:?}, {waited:?} of it in vain");
