@@ -365,7 +365,7 @@ async fn of_four_times_too_many_orders_a_quarter_is_taken_in_time_and_the_rest_r
     let (half, most) = (quantile(&mut accepted, 50), quantile(&mut accepted, 99));
     assert!(half < Duration::from_secs(1) && most < Duration::from_secs(5), "accepted: {half:?}, {most:?}");
     let (half, most) = (quantile(&mut refused, 50), quantile(&mut refused, 99));
-    assert!(half < Duration::from_millis(250) && most < Duration::from_secs(5), "refused: {half:?}, {most:?}");
+    assert!(half < Duration::from_secs(1) && most < Duration::from_secs(5), "refused: {half:?}, {most:?}");
     let after = rss(line.api().pid().unwrap());
     assert!(after < before + 30_000, "{before} kB before, {after} kB after");
 
