@@ -2,15 +2,16 @@
 
 mod codes;
 mod create;
+mod docs;
+mod openapi;
+mod operators;
 mod orders;
 
 use std::sync::Arc;
 
-use axum::{
-    Extension, Router,
-    routing::{get, post},
-};
+use axum::{Extension, Router};
 use common::{auth::Tokens, db::Db, money::Currency};
+use utoipa_axum::{router::OpenApiRouter, routes};
 
 use crate::{catalogue::Catalogue, intake::Intake};
 
@@ -31,9 +32,19 @@ impl State {
 type SharedState = axum::extract::State<Arc<State>>;
 
 pub(crate) fn routes(state: State, tokens: Tokens) -> Router {
-    Router::new()
-        .route("/api/orders/create", post(orders::create))
-        .route("/api/orders/{order_id}", get(orders::show))
-        .layer(Extension(tokens))
-        .with_state(Arc::new(state))
+    let (router, described) = described().split_for_parts();
+    let documents = docs::Documents::new(&openapi::document(&described));
+    router.layer(Extension(documents)).layer(Extension(tokens)).with_state(Arc::new(state))
+}
+
+/// Every route with its description: `routes!` takes no handler that has none.
+fn described() -> OpenApiRouter<Arc<State>> {
+    use openapi::operation;
+
+    OpenApiRouter::with_openapi(openapi::beginning())
+        .routes(operation(routes!(orders::create), orders::CREATE_REFUSES))
+        .routes(operation(routes!(orders::show), orders::SHOW_REFUSES))
+        .routes(routes!(docs::openapi))
+        .routes(routes!(docs::docs))
+        .routes(routes!(docs::style))
 }

@@ -33,7 +33,7 @@ pub enum Status {
 }
 
 impl Status {
-    const NAMES: [(Self, &'static str); 5] = [
+    pub(crate) const NAMES: [(Self, &'static str); 5] = [
         (Self::Pending, "pending"),
         (Self::AwaitingPayment, "awaiting_payment"),
         (Self::Paid, "paid"),
