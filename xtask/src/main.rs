@@ -5,6 +5,7 @@
 
 mod bench;
 mod down;
+mod fuzz;
 mod http;
 mod order;
 mod ports;
@@ -43,6 +44,7 @@ enum Task {
     Token(token::Arguments),
     Test(test::Arguments),
     Bench(bench::Arguments),
+    FuzzApi(fuzz::Arguments),
     Server(server::Arguments),
 }
 
@@ -56,6 +58,7 @@ fn main() -> ExitCode {
         Task::Token(arguments) => token::run(&arguments),
         Task::Test(arguments) => test::run(&arguments),
         Task::Bench(arguments) => bench::run(&arguments),
+        Task::FuzzApi(arguments) => fuzz::run(&arguments),
         Task::Server(arguments) => server::run(&arguments),
     });
     match result {

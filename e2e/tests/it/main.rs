@@ -1,6 +1,7 @@
 //! Tests over the whole line: the real binaries, the real broker, the real database.
 #![expect(clippy::panic, clippy::expect_used, clippy::unwrap_used, reason = "a test fails by panicking")]
 
+mod codes;
 mod conflicts;
 mod crashes;
 mod happy;

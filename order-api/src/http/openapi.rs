@@ -9,7 +9,6 @@ mod schemas;
 #[cfg(test)]
 mod tests;
 
-pub(super) use refusals::known;
 pub(super) use schemas::{Amount, Instant, OrderId, OrderStatus, ProductId, TransactionId, UserId};
 
 use super::operators;

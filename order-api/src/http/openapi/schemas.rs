@@ -96,7 +96,8 @@ impl PartialSchema for ErrorCode {
     }
 }
 
-/// The one shape of every refusal. What sends it is `common::http::Problem`.
+// What sends it is `common::http::Problem`.
+/// The one shape of every refusal.
 #[derive(ToSchema)]
 #[expect(dead_code, reason = "it is only described")]
 pub(in crate::http) struct Refusal {

@@ -4,7 +4,7 @@ use std::{env, fs, path::Path};
 
 use serde_json::Value;
 
-use super::*;
+use super::{refusals::known, *};
 use crate::http::{described, docs};
 
 fn the_document() -> Value {
