@@ -107,7 +107,7 @@ fn operation(out: &mut String, document: &Value, (method, path, operation): Oper
     for (content_type, content) in members(body) {
         let _ = writeln!(out, "<h4>Body</h4>\n<p><code>{}</code></p>", escape(content_type));
         table(out, "", &schema::fields(document, &content["schema"]));
-        example(out, "Example body", &content["example"]);
+        example(out, "Example body", document, content);
     }
     answers(out, document, operation);
     out.push_str("</section>\n");
@@ -125,7 +125,7 @@ fn answers(out: &mut String, document: &Value, operation: &Value) {
             writeln!(out, "<div class=\"answer\"><strong class=\"status\">{status}</strong> {}</div>", markdown(words));
         for (_, content) in members(&answer["content"]) {
             table(out, "", &schema::fields(document, &content["schema"]));
-            example(out, "Example answer", &content["example"]);
+            example(out, "Example answer", document, content);
         }
     }
     out.push_str(
@@ -169,12 +169,13 @@ fn table(out: &mut String, title: &str, fields: &[Field<'_>]) {
     out.push_str("</tbody></table></div>\n");
 }
 
-fn example(out: &mut String, title: &str, value: &Value) {
-    if !value.is_null() {
+fn example(out: &mut String, title: &str, document: &Value, content: &Value) {
+    if !content["example"].is_null() {
+        let example = schema::in_order(document, &content["schema"], &content["example"], 0);
         let _ = writeln!(
             out,
             "<figure><figcaption>{title}</figcaption><pre tabindex=\"0\"><code>{}</code></pre></figure>",
-            escape(&format!("{value:#}"))
+            escape(&example)
         );
     }
 }

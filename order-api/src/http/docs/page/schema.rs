@@ -44,22 +44,59 @@ fn gather<'a>(document: &'a Value, schema: &'a Value, prefix: &str, depth: usize
     if schema["type"] == "array" {
         return gather(document, &schema["items"], &format!("{prefix}[]"), depth + 1, rows);
     }
-    let required = list(&schema["required"]);
-    let is_required = |name: &str| required.iter().any(|it| it == name);
-    let first =
-        required.iter().filter_map(Value::as_str).filter_map(|name| Some((name, schema["properties"].get(name)?)));
-    let rest = members(&schema["properties"]).filter(|(name, _)| !is_required(name));
-    for (name, of_field) in first.chain(rest) {
+    for (name, of_field, is_required) in properties(schema) {
         let path = if prefix.is_empty() { name.to_owned() } else { format!("{prefix}.{name}") };
         let resolved = resolve(document, of_field);
         rows.push(Field {
             path: path.clone(),
-            required: is_required(name),
+            required: is_required,
             kind: kind(document, resolved),
             description: description(resolved, of_field),
         });
         gather(document, resolved, &path, depth + 1, rows);
     }
+}
+
+/// The fields of an object as they were defined, those that are required first: the document itself has them sorted by
+/// name.
+fn properties(schema: &Value) -> impl Iterator<Item = (&str, &Value, bool)> {
+    let required = list(&schema["required"]);
+    let first = required.iter().filter_map(Value::as_str);
+    let first = first.filter_map(|name| Some((name, schema["properties"].get(name)?, true)));
+    let rest = members(&schema["properties"]).filter(|(name, _)| !required.iter().any(|it| it == name));
+    first.chain(rest.map(|(name, of_field)| (name, of_field, false)))
+}
+
+/// An example as text, with its fields in the order of the table beside it.
+pub(super) fn in_order(document: &Value, schema: &Value, example: &Value, depth: usize) -> String {
+    let schema = resolve(document, schema);
+    let known = || properties(schema).map(|(name, of_field, _)| (name, of_field));
+    let parts: Vec<String> = match example {
+        Value::Array(entries) => {
+            entries.iter().map(|entry| in_order(document, &schema["items"], entry, depth + 1)).collect()
+        }
+        Value::Object(fields) => {
+            let others = members(example).filter(|(name, _)| known().all(|(it, _)| it != *name));
+            let others = others.map(|(name, _)| (name, &Value::Null));
+            known()
+                .chain(others)
+                .filter_map(|(name, of_field)| {
+                    let value = in_order(document, of_field, fields.get(name)?, depth + 1);
+                    Some(format!("\"{name}\": {value}"))
+                })
+                .collect()
+        }
+        plain => return plain.to_string(),
+    };
+    let (open, close) = if example.is_array() { ('[', ']') } else { ('{', '}') };
+    // What is short stays on its line.
+    let line = parts.join(", ");
+    if depth > 0 && line.len() <= 60 && !line.contains('\n') && !line.contains('{') {
+        return format!("{open}{line}{close}");
+    }
+    let indent = "  ".repeat(depth + 1);
+    let lines: Vec<String> = parts.iter().map(|part| format!("{indent}{part}")).collect();
+    format!("{open}\n{}\n{}{close}", lines.join(",\n"), "  ".repeat(depth))
 }
 
 /// What is said where the schema is used counts before what it says of itself.
@@ -98,6 +135,7 @@ fn kind(document: &Value, schema: &Value) -> String {
     };
     let mut limit = |limit: String| words = format!("{words}, {limit}");
     match (number(schema, "minimum"), number(schema, "maximum")) {
+        (Some(least), Some(most)) if least == most => limit(format!("always {least}")),
         (Some(least), Some(most)) => limit(format!("{least} to {most}")),
         (Some(least), None) => limit(format!("{least} or more")),
         (None, Some(most)) => limit(format!("{most} or less")),
