@@ -115,8 +115,10 @@ fn operation(out: &mut String, document: &Value, (method, path, operation): Oper
 
 fn answers(out: &mut String, document: &Value, operation: &Value) {
     out.push_str("<h4>Answers</h4>\n");
-    let (refusals, others): (Vec<_>, Vec<_>) = members(&operation["responses"])
-        .partition(|(_, answer)| !list(&answer["x-codes"]).is_empty() && text(&answer["description"]).starts_with('-'));
+    let all = || members(&operation["responses"]);
+    let refusals = all().filter(|(_, answer)| answer["x-codes"].is_array());
+    // One whose words begin with its codes has none of its own.
+    let others = all().filter(|(_, answer)| !text(&answer["description"]).starts_with('-'));
     for (status, answer) in others {
         let words = text(&answer["description"]);
         // What the codes mean stands in their own table.
