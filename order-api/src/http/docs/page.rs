@@ -208,7 +208,7 @@ fn sections(guide: &str) -> Vec<(String, String)> {
     for event in parser(guide) {
         match event {
             Event::Start(Tag::Heading { level: HeadingLevel::H2, id: Some(id), .. }) => {
-                open = Some((id.to_string(), String::new()))
+                open = Some((id.to_string(), String::new()));
             }
             Event::Text(words) => {
                 if let Some((_, title)) = &mut open {
