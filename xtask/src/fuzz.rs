@@ -31,7 +31,7 @@ const SETTINGS: &[(&str, &str)] = &[("CONVEYOR__LOG__FILTER", "warn")];
 #[command(verbatim_doc_comment)]
 pub struct Arguments {
     /// The most requests made up for each operation, besides those at the edges of its description
-    #[arg(long, default_value_t = 1_000)]
+    #[arg(long, default_value_t = 600)]
     max_examples: u32,
     /// Passed on to `schemathesis run`
     #[arg(last = true)]
