@@ -4,7 +4,10 @@ mod admitted;
 mod cancel;
 pub(crate) mod codes;
 mod create;
+mod docs;
 mod list;
+mod openapi;
+mod operators;
 mod orders;
 mod products;
 mod query;
@@ -16,11 +19,9 @@ pub(crate) use create::{CreateOrder, Wanted};
 
 use std::sync::Arc;
 
-use axum::{
-    Extension, Router,
-    routing::{get, post, put},
-};
+use axum::{Extension, Router};
 use common::{auth::Tokens, http::Problem, money::Currency, outbox::Units};
+use utoipa_axum::{router::OpenApiRouter, routes};
 
 use crate::{
     catalogue::Catalogue,
@@ -56,18 +57,29 @@ impl State {
 type SharedState = axum::extract::State<Arc<State>>;
 
 pub(crate) fn routes(state: State, tokens: Tokens) -> Router {
-    Router::new()
-        .route("/api/orders", get(list::list))
-        .route("/api/orders/create", post(orders::create))
-        .route("/api/orders/{order_id}", get(show::show))
-        .route("/api/orders/{order_id}/events", get(stream::events))
-        .route("/api/orders/{order_id}/cancel", post(cancel::cancel))
-        .route("/api/products", get(products::list))
-        .route("/api/products/{product_id}", put(products::put))
-        .route("/api/users/{user_id}/signing-keys", get(signing_keys::list))
-        .route("/api/users/{user_id}/signing-keys/{key_id}", put(signing_keys::register).delete(signing_keys::revoke))
-        .layer(Extension(tokens))
-        .with_state(Arc::new(state))
+    let (router, described) = described().split_for_parts();
+    let documents = docs::Documents::new(&openapi::document(&described));
+    router.layer(Extension(documents)).layer(Extension(tokens)).with_state(Arc::new(state))
+}
+
+/// Every route with its description: `routes!` takes no handler that has none.
+fn described() -> OpenApiRouter<Arc<State>> {
+    use openapi::operation;
+
+    OpenApiRouter::with_openapi(openapi::beginning())
+        .routes(operation(routes!(orders::create), orders::CREATE_REFUSES))
+        .routes(operation(routes!(list::list), list::REFUSES))
+        .routes(operation(routes!(show::show), show::REFUSES))
+        .routes(operation(routes!(stream::events), stream::REFUSES))
+        .routes(operation(routes!(cancel::cancel), cancel::REFUSES))
+        .routes(operation(routes!(products::list), &[]))
+        .routes(operation(routes!(products::put), products::PUT_REFUSES))
+        .routes(operation(routes!(signing_keys::list), signing_keys::LIST_REFUSES))
+        .routes(operation(routes!(signing_keys::register), signing_keys::REGISTER_REFUSES))
+        .routes(operation(routes!(signing_keys::revoke), signing_keys::REVOKE_REFUSES))
+        .routes(routes!(docs::openapi))
+        .routes(routes!(docs::docs))
+        .routes(routes!(docs::style))
 }
 
 /// A place among those who wait for an order's next step.

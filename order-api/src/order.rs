@@ -36,7 +36,7 @@ pub enum Status {
 }
 
 impl Status {
-    const NAMES: [(Self, &'static str); 6] = [
+    pub(crate) const NAMES: [(Self, &'static str); 6] = [
         (Self::Pending, "pending"),
         (Self::AwaitingPayment, "awaiting_payment"),
         (Self::Paid, "paid"),

@@ -5,6 +5,7 @@
 
 mod bench;
 mod down;
+mod fuzz;
 mod http;
 mod order;
 mod ports;
@@ -45,6 +46,7 @@ enum Task {
     Sign(sign::Arguments),
     Test(test::Arguments),
     Bench(bench::Arguments),
+    FuzzApi(fuzz::Arguments),
     Server(server::Arguments),
 }
 
@@ -59,6 +61,7 @@ fn main() -> ExitCode {
         Task::Sign(arguments) => sign::run(&arguments),
         Task::Test(arguments) => test::run(&arguments),
         Task::Bench(arguments) => bench::run(&arguments),
+        Task::FuzzApi(arguments) => fuzz::run(&arguments),
         Task::Server(arguments) => server::run(&arguments),
     });
     match result {

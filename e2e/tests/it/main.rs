@@ -3,6 +3,7 @@
 
 mod alone;
 mod cancelling;
+mod codes;
 mod conflicts;
 mod crashes;
 mod happy;

@@ -8,27 +8,56 @@ use axum::{
 };
 use common::{
     auth::{Caller, Scope},
-    http::{Problem, codes::INSUFFICIENT_SCOPE},
+    http::{
+        Code, Problem,
+        codes::{INSUFFICIENT_SCOPE, NOT_FOUND},
+    },
     ids::OrderId,
     trace,
 };
 use serde::Serialize;
+use utoipa::ToSchema;
 
-use super::{codes, show};
+use super::{codes, openapi, show};
 use crate::{
     cancel::{self, Outcome},
     order::{Canceller, Order, Status},
 };
 
-#[derive(Serialize)]
+#[derive(Serialize, ToSchema)]
 #[serde(rename_all = "camelCase")]
+#[schema(as = OrderCancelled)]
 struct Cancelled {
+    #[schema(minimum = 200, maximum = 200)]
     code: u16,
     message: &'static str,
+    #[schema(value_type = openapi::OrderId)]
     order_id: OrderId,
+    /// `cancelled`.
+    #[schema(value_type = openapi::OrderStatus)]
     status: &'static str,
 }
 
+pub(super) const REFUSES: &[&Code] = &[NOT_FOUND, INSUFFICIENT_SCOPE, codes::NOT_CANCELLABLE];
+
+/// Cancel an order
+///
+/// As long as it is `pending`. Customers cancel their own orders; `staff` and `admin` anybody's. One that was cancelled
+/// before is answered like the first time.
+#[utoipa::path(
+    post,
+    path = "/api/orders/{order_id}/cancel",
+    operation_id = "cancelOrder",
+    tag = "Orders",
+    security(("bearer" = [])),
+    params(("order_id" = inline(openapi::OrderId), Path, description = "As the answer to placing the order says it.")),
+    responses((status = 200, description = "The order is off.", body = Cancelled, example = json!({
+        "code": 200,
+        "message": "Order cancelled",
+        "orderId": "ORD019A2B3C4D5E7F60A1B2C3D4E5F60718",
+        "status": "cancelled",
+    }))),
+)]
 pub(super) async fn cancel(
     State(api): super::SharedState,
     caller: Caller,

@@ -11,8 +11,9 @@ use common::{
 };
 use serde::Deserialize;
 use serde_json::value::RawValue;
+use utoipa::ToSchema;
 
-use super::codes;
+use super::{codes, openapi};
 
 /// The most lines an order may have.
 const MOST_LINES: usize = 100;
@@ -24,20 +25,36 @@ const LONGEST_SECRET: usize = LONGEST_TOKEN;
 /// The documented request. Numbers are kept as the text they were sent as: an amount never passes through a float.
 ///
 /// It has no `Debug`: the token and the signature must not reach a log.
-#[derive(Deserialize)]
+#[derive(Deserialize, ToSchema)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
+#[schema(description = "An order to be placed.")]
 pub(crate) struct CreateOrder {
+    /// Whose order it is: the `sub` of the token.
+    #[schema(value_type = openapi::UserId)]
     pub user_id: String,
+    /// The JWT that says who you are, of at most 8192 bytes.
+    #[schema(min_length = 1, max_length = 8192, pattern = r"^[^\x00]+$")]
     pub token: String,
+    /// The name of a registered key, a colon, and the base64 of an Ed25519 signature over the RFC 8785 form of the body
+    /// without this field. Where signatures are not required, any text of at most 8192 bytes.
+    #[schema(min_length = 1, max_length = 8192, pattern = r"^[^\x00]+$")]
     pub signature: String,
+    /// The sum of prices times quantities, exactly.
+    #[schema(value_type = openapi::Amount)]
     order_amount: Box<RawValue>,
+    /// The lines of the order. A product may be in several.
+    #[schema(value_type = Vec<Item>, min_items = 1, max_items = 100)]
     items: Vec<Object<Item>>,
 }
 
-#[derive(Deserialize)]
+#[derive(Deserialize, ToSchema)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
+#[schema(as = WantedLine, description = "One line of an order to be placed.")]
 struct Item {
+    #[schema(value_type = openapi::ProductId)]
     product_id: String,
+    /// How many. A number is judged by its value: `2.0` is 2.
+    #[schema(value_type = i64, minimum = 1, maximum = 1_000_000)]
     quantity: Box<RawValue>,
 }
 

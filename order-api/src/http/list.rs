@@ -8,16 +8,21 @@ use axum::{
 };
 use common::{
     auth::{Caller, Scope},
-    http::{Problem, codes::INSUFFICIENT_SCOPE},
+    http::{
+        Code, Problem,
+        codes::{self, INSUFFICIENT_SCOPE},
+    },
     ids::{OrderId, UserId},
     money::Currency,
 };
 use serde::Serialize;
 use serde_json::value::RawValue;
 use time::{OffsetDateTime, format_description::well_known::Rfc3339};
+use utoipa::ToSchema;
 use uuid::Uuid;
 
 use super::{
+    openapi,
     query::{Query, whole},
     show::{decimal, instant},
 };
@@ -26,28 +31,78 @@ use crate::store::{self, Listed, Page, Wanted};
 const MOST_AT_ONCE: u16 = 100;
 const USUALLY_AT_ONCE: u16 = 20;
 
-#[derive(Serialize)]
+#[derive(Serialize, ToSchema)]
 #[serde(rename_all = "camelCase")]
+#[schema(as = OrderPage)]
 struct ShownPage<'a> {
+    #[schema(minimum = 200, maximum = 200)]
     code: u16,
     message: &'static str,
+    #[schema(max_items = 100)]
     orders: Vec<ShownOrder<'a>>,
+    /// Leads to the next page; null where there is none.
+    #[schema(required)]
     next_cursor: Option<String>,
 }
 
-#[derive(Serialize)]
+#[derive(Serialize, ToSchema)]
 #[serde(rename_all = "camelCase")]
+#[schema(as = ListedOrder)]
 struct ShownOrder<'a> {
+    #[schema(value_type = openapi::OrderId)]
     order_id: OrderId,
+    #[schema(value_type = openapi::UserId)]
     user_id: &'a UserId,
+    #[schema(value_type = openapi::OrderStatus)]
     status: &'static str,
+    #[schema(minimum = 1)]
     version: i32,
+    #[schema(value_type = openapi::Amount)]
     order_amount: Box<RawValue>,
+    /// ISO 4217.
+    #[schema(example = "USD")]
     currency: &'a str,
+    #[schema(value_type = openapi::Instant)]
     created_at: String,
 }
 
-/// Customers see their own orders; the shop sees all of them, or one customer's.
+pub(super) const REFUSES: &[&Code] =
+    &[codes::INVALID_FIELD, codes::UNKNOWN_FIELD, codes::DUPLICATE_FIELD, INSUFFICIENT_SCOPE];
+
+/// List orders
+///
+/// The newest first. Customers see their own orders; the shop sees all of them, or one customer's. A page may hold fewer
+/// orders than the limit, or none, and still lead to a next one: where few orders have the status that is asked for, the
+/// next page goes on looking.
+#[utoipa::path(
+    get,
+    path = "/api/orders",
+    operation_id = "listOrders",
+    tag = "Orders",
+    security(("bearer" = [])),
+    params(
+        ("status" = inline(Option<openapi::OrderStatus>), Query, description = "Only those that stand so."),
+        ("from" = inline(Option<openapi::Instant>), Query, description = "Only those placed then or later."),
+        ("cursor" = Option<String>, Query, pattern = "^b[0-9a-f]{32}$", description = "The `nextCursor` of the page before."),
+        ("limit" = Option<u16>, Query, minimum = 1, maximum = 100, description = "How many at most: 20 unless said."),
+        ("userId" = inline(Option<openapi::UserId>), Query,
+            description = "Only this customer's. Others than one's own need the scope `service`, `staff` or `admin`."),
+    ),
+    responses((status = 200, description = "A page of orders.", body = ShownPage, example = json!({
+        "code": 200,
+        "message": "Orders found",
+        "orders": [{
+            "orderId": "ORD019A2B3C4D5E7F60A1B2C3D4E5F60718",
+            "userId": "123456",
+            "status": "paid",
+            "version": 3,
+            "orderAmount": 100.50,
+            "currency": "USD",
+            "createdAt": "2026-01-31T12:00:00.123456Z",
+        }],
+        "nextCursor": "b019a2b3c4d5e7f60a1b2c3d4e5f60718",
+    }))),
+)]
 pub(super) async fn list(State(api): super::SharedState, caller: Caller, address: Uri) -> Result<Response, Problem> {
     let mut query = Query::of(&address);
     let user_id = query.optional("userId", |text| UserId::try_from(text.to_owned()).map_err(|why| why.to_string()));

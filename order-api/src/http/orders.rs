@@ -9,15 +9,16 @@ use axum::{
 use common::{
     auth::{Scope, Tokens},
     http::{
-        FieldError, JsonText, Problem, Visit,
-        codes::{INSUFFICIENT_SCOPE, INVALID_FIELD},
+        Code, FieldError, JsonText, Problem, Visit,
+        codes::{INSUFFICIENT_SCOPE, INVALID_FIELD, INVALID_TOKEN, TOKEN_EXPIRED},
     },
     ids::{OrderId, UserId},
     trace,
 };
 use serde::{Deserialize, Serialize};
+use utoipa::ToSchema;
 
-use super::{admitted::Admitted, codes, create::CreateOrder};
+use super::{admitted::Admitted, codes, create::CreateOrder, openapi};
 use crate::{
     intake::{Asked, Taken},
     once::{self, Once},
@@ -28,15 +29,77 @@ use crate::{
 /// Says that the answer was given before.
 const REPLAYED: HeaderName = HeaderName::from_static("idempotent-replayed");
 
-#[derive(Serialize)]
+#[derive(Serialize, ToSchema)]
 #[serde(rename_all = "camelCase")]
+#[schema(as = OrderCreated)]
 struct Created {
+    #[schema(minimum = 200, maximum = 200)]
     code: u16,
     message: &'static str,
+    #[schema(value_type = openapi::OrderId)]
     order_id: OrderId,
+    /// `pending`: the order waits for stock.
+    #[schema(value_type = openapi::OrderStatus)]
     status: &'static str,
 }
 
+pub(super) const CREATE_REFUSES: &[&Code] = &[
+    codes::INVALID_USER,
+    codes::INVALID_AMOUNT,
+    codes::AMOUNT_MISMATCH,
+    codes::INVALID_ITEMS,
+    codes::INVALID_QUANTITY,
+    codes::UNKNOWN_PRODUCT,
+    codes::WRONG_USER,
+    codes::INVALID_SIGNATURE,
+    codes::INVALID_IDEMPOTENCY_KEY,
+    codes::IDEMPOTENCY_KEY_REUSED,
+    INVALID_TOKEN,
+    TOKEN_EXPIRED,
+    INSUFFICIENT_SCOPE,
+];
+
+/// Place an order
+///
+/// The answer comes once the order is stored for good; stock, payment and notification follow by themselves. The token
+/// is a field of the body, and needs the scope `customer`. The body is signed: see Getting started.
+///
+/// With an `Idempotency-Key`, the same request of the same user makes one order, however often it is sent, and gets the same
+/// answer as long as the order exists (compared without `token` and `signature`). Without one, the same body sent twice is
+/// two orders.
+#[utoipa::path(
+    post,
+    path = "/api/orders/create",
+    operation_id = "createOrder",
+    tag = "Orders",
+    security(()),
+    params(("Idempotency-Key" = Option<String>, Header, min_length = 1, max_length = 255, pattern = "^[!-~]+$",
+        description = "A name for this request, such as a UUID.")),
+    request_body(content = CreateOrder, example = json!({
+        "userId": "123456",
+        "token": "user authentication token",
+        "signature": "laptop:c2lnbmF0dXJl…",
+        "orderAmount": 100.50,
+        "items": [{"productId": "P001", "quantity": 2}, {"productId": "P002", "quantity": 1}],
+    })),
+    responses((
+        status = 200,
+        description = "The order is stored.",
+        links(("theOrder" = (
+            operation_id = "showOrder",
+            parameters(("order_id" = "$response.body#/orderId")),
+        ))),
+        body = Created,
+        headers(("Idempotent-Replayed" = Option<String>,
+            description = "`true`: the answer was given before, to an earlier request with this key.")),
+        example = json!({
+            "code": 200,
+            "message": "Order created successfully",
+            "orderId": "ORD019A2B3C4D5E7F60A1B2C3D4E5F60718",
+            "status": "pending",
+        }),
+    )),
+)]
 pub(super) async fn create(
     State(state): super::SharedState,
     Extension(tokens): Extension<Tokens>,

@@ -14,7 +14,7 @@ use axum::{
 use common::{
     auth::{Caller, Scope},
     http::{
-        FieldError, JsonBody, Problem,
+        Code, FieldError, JsonBody, Problem,
         codes::{INSUFFICIENT_SCOPE, INVALID_FIELD},
     },
     ids::ProductId,
@@ -22,19 +22,25 @@ use common::{
 };
 use serde::{Deserialize, Serialize};
 use serde_json::value::RawValue;
+use utoipa::ToSchema;
 
-use super::show::decimal;
+use super::{openapi, show::decimal};
 use crate::catalogue::Product;
 
 /// The most characters in a product's name.
 const LONGEST_NAME: usize = 200;
 
-#[derive(Serialize)]
+#[derive(Serialize, ToSchema)]
 #[serde(rename_all = "camelCase")]
+#[schema(as = Product)]
 struct ShownProduct<'a> {
+    #[schema(value_type = openapi::ProductId)]
     product_id: &'a ProductId,
     name: &'a str,
+    #[schema(value_type = openapi::Amount)]
     price: Box<RawValue>,
+    /// ISO 4217.
+    #[schema(example = "USD")]
     currency: &'a str,
 }
 
@@ -45,14 +51,34 @@ impl<'a> ShownProduct<'a> {
     }
 }
 
-#[derive(Serialize)]
+#[derive(Serialize, ToSchema)]
+#[schema(as = Products)]
 struct ShownProducts<'a> {
+    #[schema(minimum = 200, maximum = 200)]
     code: u16,
     message: &'static str,
     products: Vec<ShownProduct<'a>>,
 }
 
-/// Anybody with a token may read it. Whoever has it already is told so instead of all of it again.
+/// List the products
+///
+/// What can be ordered, and what it costs. Anybody with a token may read it.
+#[utoipa::path(
+    get,
+    path = "/api/products",
+    operation_id = "listProducts",
+    tag = "Catalogue",
+    security(("bearer" = [])),
+    responses(
+        (status = 200, description = "All of them.", body = ShownProducts, headers(("ETag" = String), ("Cache-Control" = String)),
+            example = json!({
+                "code": 200,
+                "message": "Products found",
+                "products": [{"productId": "P001", "name": "Espresso cup", "price": 35.25, "currency": "USD"}],
+            })),
+        (status = 304, description = "You have them already (`If-None-Match`)."),
+    ),
+)]
 pub(super) async fn list(State(api): super::SharedState, _: Caller, headers: HeaderMap) -> Result<Response, Problem> {
     let unread = || Problem::unavailable("the catalogue has not been read yet");
     let catalogue = api.catalogue.products().ok_or_else(unread)?;
@@ -79,11 +105,15 @@ fn names(known: &HeaderValue, tag: &str) -> bool {
     known.split(',').map(str::trim).any(|one| one == "*" || one.strip_prefix("W/").unwrap_or(one) == tag)
 }
 
-/// What an administrator sends.
-#[derive(Deserialize)]
+/// What a product is called, and what it costs.
+#[derive(Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
+#[schema(as = PutProduct)]
 pub(super) struct Put {
+    /// Without control characters.
+    #[schema(min_length = 1, max_length = 200, pattern = r"^[^\x00-\x1f\x7f-\x9f]+$")]
     name: String,
+    #[schema(value_type = openapi::Amount)]
     price: Box<RawValue>,
 }
 
@@ -102,15 +132,38 @@ impl Put {
     }
 }
 
-#[derive(Serialize)]
+#[derive(Serialize, ToSchema)]
+#[schema(as = ProductStored)]
 struct ShownPut<'a> {
+    #[schema(minimum = 200, maximum = 200)]
     code: u16,
     message: &'static str,
     #[serde(flatten)]
     product: ShownProduct<'a>,
 }
 
-/// Adds a product or changes it. What was ordered before keeps the price it was ordered at.
+pub(super) const PUT_REFUSES: &[&Code] = &[INSUFFICIENT_SCOPE];
+
+/// Add a product, or change it
+///
+/// Needs the scope `admin`. It counts within a second everywhere; what was ordered before keeps the price it was ordered at.
+#[utoipa::path(
+    put,
+    path = "/api/products/{product_id}",
+    operation_id = "putProduct",
+    tag = "Catalogue",
+    security(("bearer" = [])),
+    params(("product_id" = inline(openapi::ProductId), Path, description = "What it is ordered by.")),
+    request_body(content = Put, example = json!({"name": "Espresso cup", "price": 35.25})),
+    responses((status = 200, description = "It is stored.", body = ShownPut, example = json!({
+        "code": 200,
+        "message": "Product stored",
+        "productId": "P001",
+        "name": "Espresso cup",
+        "price": 35.25,
+        "currency": "USD",
+    }))),
+)]
 pub(super) async fn put(
     State(api): super::SharedState,
     caller: Caller,

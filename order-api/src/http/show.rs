@@ -12,7 +12,10 @@ use axum::{
 use common::{
     auth::Caller,
     events::Line,
-    http::Problem,
+    http::{
+        Code, Problem,
+        codes::{self, NOT_FOUND},
+    },
     ids::{OrderId, TransactionId, UserId},
     money::{Currency, Money},
 };
@@ -21,9 +24,10 @@ use serde::Serialize;
 use serde_json::value::RawValue;
 use time::{OffsetDateTime, format_description::well_known::Rfc3339};
 use tokio::time::Instant;
+use utoipa::ToSchema;
 
 use super::{
-    State as Api,
+    State as Api, openapi,
     query::{Query, whole},
 };
 use crate::{
@@ -35,40 +39,67 @@ use crate::{
 /// The longest that a reader may ask to wait, in seconds.
 const LONGEST_WAIT: u64 = 60;
 
-#[derive(Serialize)]
+#[derive(Serialize, ToSchema)]
 #[serde(rename_all = "camelCase")]
+#[schema(as = Order)]
 struct Shown<'a> {
+    #[schema(minimum = 200, maximum = 200)]
     code: u16,
     message: &'static str,
+    #[schema(value_type = openapi::OrderId)]
     order_id: OrderId,
+    #[schema(value_type = openapi::UserId)]
     user_id: &'a UserId,
+    #[schema(value_type = openapi::OrderStatus)]
     status: &'static str,
+    /// Grows by one with every step.
+    #[schema(minimum = 1)]
     version: i32,
+    #[schema(value_type = openapi::Amount)]
     order_amount: Box<RawValue>,
+    /// ISO 4217.
+    #[schema(example = "USD")]
     currency: &'a str,
     items: Vec<ShownLine<'a>>,
+    /// The payment, once there is one.
     #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(value_type = openapi::TransactionId, required = false)]
     transaction_id: Option<TransactionId>,
+    #[schema(value_type = openapi::Instant)]
     created_at: String,
+    /// Everything that has happened to the order, oldest first.
     history: Vec<ShownEntry<'a>>,
 }
 
-#[derive(Serialize)]
+#[derive(Serialize, ToSchema)]
 #[serde(rename_all = "camelCase")]
+#[schema(as = OrderLine)]
 struct ShownLine<'a> {
+    #[schema(value_type = openapi::ProductId)]
     product_id: &'a str,
+    #[schema(minimum = 1, maximum = 1_000_000)]
     quantity: i64,
+    /// What one cost when the order was placed.
+    #[schema(value_type = openapi::Amount)]
     unit_price: Box<RawValue>,
 }
 
 /// A step of an order's timeline.
-#[derive(Serialize)]
+#[derive(Serialize, ToSchema)]
+#[schema(as = OrderStep)]
 pub(super) struct ShownEntry<'a> {
+    /// The order's version after it.
+    #[schema(minimum = 1)]
     version: i32,
+    #[schema(value_type = openapi::OrderStatus)]
     status: &'a str,
+    #[schema(value_type = openapi::Instant)]
     at: String,
+    /// What led to this step, such as `inventory.locked`.
     cause: &'a str,
+    /// What is worth knowing about it, such as the products that are short.
     #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(nullable = false)]
     detail: Option<&'a str>,
 }
 
@@ -84,9 +115,48 @@ impl<'a> ShownEntry<'a> {
     }
 }
 
-/// With `wait`, the answer is given when the order has moved on from what it is now (or from `version`, if the reader
-/// says which one they know), or has its outcome, or when that many seconds are over. Waiting is done in the body of the
-/// answer, so that neither the time limit nor any other bound on requests holds it for a request under way.
+pub(super) const REFUSES: &[&Code] = &[NOT_FOUND, codes::INVALID_FIELD, codes::UNKNOWN_FIELD, codes::DUPLICATE_FIELD];
+
+// Waiting is done in the body of the answer, so that neither the time limit nor any other bound on requests holds it for a
+// request under way.
+/// Read an order
+///
+/// With everything that has happened to it. Customers see their own orders; somebody else's reads like one that does not
+/// exist.
+///
+/// With `wait`, the answer comes when the order has moved on from what it is now (or from `version`, if you say which one you
+/// know), or has its outcome, or when that many seconds are over.
+#[utoipa::path(
+    get,
+    path = "/api/orders/{order_id}",
+    operation_id = "showOrder",
+    tag = "Orders",
+    security(("bearer" = [])),
+    params(
+        ("order_id" = inline(openapi::OrderId), Path, description = "As the answer to placing the order says it."),
+        ("wait" = Option<u64>, Query, minimum = 0, maximum = 60, description = "For how many seconds at most."),
+        ("version" = Option<i32>, Query, minimum = 0, description = "The version that you know."),
+    ),
+    responses((status = 200, description = "The order as it stands.", body = Shown, example = json!({
+        "code": 200,
+        "message": "Order found",
+        "orderId": "ORD019A2B3C4D5E7F60A1B2C3D4E5F60718",
+        "userId": "123456",
+        "status": "awaiting_payment",
+        "version": 2,
+        "orderAmount": 100.50,
+        "currency": "USD",
+        "items": [
+            {"productId": "P001", "quantity": 2, "unitPrice": 35.25},
+            {"productId": "P002", "quantity": 1, "unitPrice": 30.00},
+        ],
+        "createdAt": "2026-01-31T12:00:00.123456Z",
+        "history": [
+            {"version": 1, "status": "pending", "at": "2026-01-31T12:00:00.123456Z", "cause": "order.created"},
+            {"version": 2, "status": "awaiting_payment", "at": "2026-01-31T12:00:00.142137Z", "cause": "inventory.locked"},
+        ],
+    }))),
+)]
 pub(super) async fn show(
     State(api): super::SharedState,
     caller: Caller,

@@ -8,60 +8,98 @@ use common::{
     auth::{Caller, Scope},
     db::DbError,
     http::{
-        FieldError, JsonBody, Problem,
-        codes::{INSUFFICIENT_SCOPE, INVALID_FIELD},
+        Code, FieldError, JsonBody, Problem,
+        codes::{INSUFFICIENT_SCOPE, INVALID_FIELD, NOT_FOUND},
     },
     ids::UserId,
 };
 use serde::{Deserialize, Serialize};
 use time::OffsetDateTime;
+use utoipa::ToSchema;
 
-use super::{codes, show::instant};
+use super::{codes, openapi, show::instant};
 use crate::{
     signing::key::{KeyId, PublicKey},
     store,
 };
 
-#[derive(Deserialize)]
+/// The key to be registered.
+#[derive(Deserialize, ToSchema)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
+#[schema(as = RegisterKey)]
 pub(super) struct Register {
+    /// The PEM of an Ed25519 public key.
+    #[schema(
+        example = "-----BEGIN PUBLIC KEY-----\nMCowBQYDK2VwAyEA11qYAYKxCrfVS/7TyWQHOg7hcvPapiMlrwIaaPcHURo=\n-----END PUBLIC KEY-----\n"
+    )]
     public_key: String,
 }
 
-#[derive(Serialize)]
+#[derive(Serialize, ToSchema)]
 #[serde(rename_all = "camelCase")]
+#[schema(as = KeyRegistered)]
 pub(super) struct Registered {
+    #[schema(minimum = 200, maximum = 200)]
     code: u16,
     message: &'static str,
+    #[schema(value_type = openapi::UserId)]
     user_id: UserId,
     #[serde(flatten)]
     key: Shown,
 }
 
-#[derive(Serialize)]
+#[derive(Serialize, ToSchema)]
 #[serde(rename_all = "camelCase")]
+#[schema(as = SigningKey)]
 struct Shown {
+    #[schema(value_type = openapi::KeyId)]
     key_id: String,
+    /// As PEM.
     public_key: String,
+    #[schema(value_type = openapi::Instant)]
     created_at: String,
 }
 
-#[derive(Serialize)]
+#[derive(Serialize, ToSchema)]
 #[serde(rename_all = "camelCase")]
+#[schema(as = SigningKeys)]
 pub(super) struct Listed {
+    #[schema(minimum = 200, maximum = 200)]
     code: u16,
     message: &'static str,
+    #[schema(value_type = openapi::UserId)]
     user_id: UserId,
     keys: Vec<Shown>,
 }
 
-#[derive(Serialize)]
+#[derive(Serialize, ToSchema)]
+#[schema(as = KeyRevoked)]
 pub(super) struct Revoked {
+    #[schema(minimum = 200, maximum = 200)]
     code: u16,
     message: &'static str,
 }
 
-/// Registers a key, or puts another in the place of one of the same name.
+pub(super) const REGISTER_REFUSES: &[&Code] =
+    &[INSUFFICIENT_SCOPE, NOT_FOUND, codes::INVALID_USER, codes::INVALID_KEY, codes::TOO_MANY_KEYS];
+
+/// Register a signing key
+///
+/// Or put another in the place of one of the same name. Needs the scope `admin`. A user can have 16 keys, so that a new one
+/// can be in use before an old one is revoked.
+#[utoipa::path(
+    put,
+    path = "/api/users/{user_id}/signing-keys/{key_id}",
+    operation_id = "registerKey",
+    tag = "Signing keys",
+    security(("bearer" = [])),
+    params(
+        ("user_id" = inline(openapi::UserId), Path, description = "Whose orders are signed with it."),
+        ("key_id" = inline(openapi::KeyId), Path, description = "What stands before the colon of a signature."),
+    ),
+    request_body(content = Register),
+    responses((status = 200, description = "It is registered.", body = Registered)),
+)]
 pub(super) async fn register(
     State(state): super::SharedState,
     caller: Caller,
@@ -81,6 +119,20 @@ pub(super) async fn register(
     Ok(Json(Registered { code: 200, message: "Signing key registered", user_id, key }))
 }
 
+pub(super) const LIST_REFUSES: &[&Code] = &[NOT_FOUND, codes::INVALID_USER];
+
+/// List a user's signing keys
+///
+/// One's own, or anybody's for `service`, `staff` and `admin`.
+#[utoipa::path(
+    get,
+    path = "/api/users/{user_id}/signing-keys",
+    operation_id = "listKeys",
+    tag = "Signing keys",
+    security(("bearer" = [])),
+    params(("user_id" = inline(openapi::UserId), Path, description = "Whose keys.")),
+    responses((status = 200, description = "All that are registered.", body = Listed)),
+)]
 pub(super) async fn list(
     State(state): super::SharedState,
     caller: Caller,
@@ -95,6 +147,23 @@ pub(super) async fn list(
     Ok(Json(Listed { code: 200, message: "Signing keys found", user_id, keys }))
 }
 
+pub(super) const REVOKE_REFUSES: &[&Code] = &[INSUFFICIENT_SCOPE, NOT_FOUND, INVALID_FIELD, codes::INVALID_USER];
+
+/// Revoke a signing key
+///
+/// It stops counting within a second, everywhere. Needs the scope `admin`.
+#[utoipa::path(
+    delete,
+    path = "/api/users/{user_id}/signing-keys/{key_id}",
+    operation_id = "revokeKey",
+    tag = "Signing keys",
+    security(("bearer" = [])),
+    params(
+        ("user_id" = inline(openapi::UserId), Path, description = "Whose key."),
+        ("key_id" = inline(openapi::KeyId), Path, description = "Which key."),
+    ),
+    responses((status = 200, description = "It is revoked.", body = Revoked)),
+)]
 pub(super) async fn revoke(
     State(state): super::SharedState,
     caller: Caller,

@@ -13,13 +13,17 @@ use axum::{
 };
 use common::{
     auth::Caller,
-    http::{FieldError, Problem, codes::INVALID_FIELD},
+    http::{
+        Code, FieldError, Problem,
+        codes::{INVALID_FIELD, NOT_FOUND, UNKNOWN_FIELD},
+    },
     ids::OrderId,
 };
 use futures_util::stream;
 use serde::Serialize;
 
 use super::{
+    openapi,
     query::{Query, whole},
     show::{self, ShownEntry},
 };
@@ -45,6 +49,28 @@ struct Step<'a> {
     entry: ShownEntry<'a>,
 }
 
+pub(super) const REFUSES: &[&Code] = &[NOT_FOUND, INVALID_FIELD, UNKNOWN_FIELD];
+
+/// Follow an order
+///
+/// Its timeline as server-sent events, from its first step to its outcome. Each event `status` is a step, with the order's
+/// version as its `id`; a comment every 15 seconds shows that the stream lives, which ends after the outcome.
+#[utoipa::path(
+    get,
+    path = "/api/orders/{order_id}/events",
+    operation_id = "followOrder",
+    tag = "Orders",
+    security(("bearer" = [])),
+    params(
+        ("order_id" = inline(openapi::OrderId), Path, description = "As the answer to placing the order says it."),
+        ("Last-Event-ID" = Option<i32>, Header, minimum = 0,
+            description = "The version that was heard of last: what came after it follows."),
+    ),
+    responses(
+        (status = 200, description = "The timeline, as it happens.", body = String, content_type = "text/event-stream"),
+        (status = 204, description = "The outcome was heard already, and nothing will follow."),
+    ),
+)]
 pub(super) async fn events(
     State(api): super::SharedState,
     caller: Caller,
