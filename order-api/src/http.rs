@@ -8,7 +8,6 @@ mod docs;
 mod list;
 mod openapi;
 mod operators;
-mod orders;
 mod products;
 mod query;
 mod show;
@@ -67,7 +66,7 @@ fn described() -> OpenApiRouter<Arc<State>> {
     use openapi::operation;
 
     OpenApiRouter::with_openapi(openapi::beginning())
-        .routes(operation(routes!(orders::create), orders::CREATE_REFUSES))
+        .routes(operation(routes!(create::create), create::REFUSES))
         .routes(operation(routes!(list::list), list::REFUSES))
         .routes(operation(routes!(show::show), show::REFUSES))
         .routes(operation(routes!(stream::events), stream::REFUSES))

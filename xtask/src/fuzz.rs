@@ -12,7 +12,7 @@ use serde_json::json;
 
 use crate::servers::show_end_of;
 use crate::site::{Backing, Purpose, lock, with_login};
-use crate::{http, ports, project, say, signals, test, token};
+use crate::{http, ports, project, say, sign, signals, test, token};
 
 /// The one that the exclusions in e2e/fuzz were made for.
 const SCHEMATHESIS: &str = "schemathesis==4.32.5";
@@ -21,7 +21,11 @@ const READY_WITHIN: Duration = Duration::from_secs(30);
 const FEWEST_CASES: u64 = 2_000;
 
 /// What order-api is told besides where its servers are.
-const SETTINGS: &[(&str, &str)] = &[("CONVEYOR__LOG__FILTER", "warn")];
+const SETTINGS: &[(&str, &str)] = &[
+    ("CONVEYOR__LOG__FILTER", "warn"),
+    ("CONVEYOR__HTTP__RATE_PER_USER_PER_SECOND", "0"),
+    ("CONVEYOR__HTTP__RATE_PER_ADDRESS_PER_SECOND", "0"),
+];
 
 /// Asks order-api what nobody thought of: requests made from /openapi.json by schemathesis
 ///
@@ -57,7 +61,9 @@ fn install(dir: &Path) -> Result<PathBuf> {
         say::step(format!("installing {SCHEMATHESIS} in {}", environment.display()));
         let made = signals::run(Command::new("python3").args(["-m", "venv"]).arg(&environment))?;
         let pip = environment.join("bin/pip");
-        if !made.success() || !signals::run(Command::new(pip).args(["install", "--quiet", SCHEMATHESIS]))?.success() {
+        // With what orders are signed with.
+        let packages = ["install", "--quiet", SCHEMATHESIS, "cryptography"];
+        if !made.success() || !signals::run(Command::new(pip).args(packages))?.success() {
             signals::check()?;
             bail!("cannot install {SCHEMATHESIS}: it needs python3 with venv, and a package index");
         }
@@ -81,6 +87,8 @@ fn fuzz(dir: &Path, backing: &Backing, schemathesis: &Path, arguments: &Argument
     }
     let api = Api::start(dir, backing, &programs, &secret)?;
     say::step(format!("asking {}", api.url));
+    let key = dir.join("signing-key.pem");
+    sign::register_as(token::USER, &key, &api.url, &token_for_everything(&secret)?)?;
     let mut command = Command::new(schemathesis);
     command
         .current_dir(project::root()?)
@@ -91,6 +99,7 @@ fn fuzz(dir: &Path, backing: &Backing, schemathesis: &Path, arguments: &Argument
         .env("PYTHONPATH", project::root()?)
         .env("PYTHONDONTWRITEBYTECODE", "1")
         .env("CONVEYOR_FUZZ_USER", token::USER)
+        .env("CONVEYOR_FUZZ_KEY_FILE", &key)
         .env("CONVEYOR_FUZZ_TOKEN", token_for_everything(&secret)?);
     let (passed, cases) = watch(&mut command)?;
     say::step(format!("{cases} cases"));

@@ -83,20 +83,24 @@ pub fn documented(site: &Site) -> Result<String> {
 
 /// Makes the demo customer's key, if there is none, and registers it.
 pub fn register(site: &Site, api: &str) -> Result<()> {
-    let file = key_file(site);
+    let admin = token::issue(&site.variables(), "xtask", "admin", 1)?;
+    register_as(token::USER, &key_file(site), api, &admin)
+}
+
+/// The same for any user: their key is in the file, or is made and put there.
+pub fn register_as(user: &str, file: &Path, api: &str, admin: &str) -> Result<()> {
     let key = if file.exists() {
-        read_key(&file)?
+        read_key(file)?
     } else {
         let key = SigningKey::new(OsRng);
-        project::write_private(&file, &private_pem(&key).context("a key cannot be written as PEM")?)?;
+        project::write_private(file, &private_pem(&key).context("a key cannot be written as PEM")?)?;
         key
     };
     let pem = public_pem(&key).context("a key cannot be written as PEM")?;
-    let admin = token::issue(&site.variables(), "xtask", "admin", 1)?;
-    let url = format!("{api}/api/users/{}/signing-keys/{KEY_ID}", token::USER);
-    let (status, answer) = http::put_as(&url, &admin, &json!({"publicKey": pem}).to_string())?;
+    let url = format!("{api}/api/users/{user}/signing-keys/{KEY_ID}");
+    let (status, answer) = http::put_as(&url, admin, &json!({"publicKey": pem}).to_string())?;
     if status != 200 {
-        bail!("the demo customer's key was not registered: {status} {answer}");
+        bail!("the key of {user} was not registered: {status} {answer}");
     }
     Ok(())
 }

@@ -4,7 +4,9 @@
 
 use std::{collections::BTreeSet, pin::Pin};
 
-use e2e::{Database, Process, Proxy, Vhost, eventually, http::Answer, in_seconds, service_settings, token, token_with};
+use e2e::{
+    Database, Process, Proxy, Vhost, eventually, http::Answer, in_seconds, service_settings, signed, token, token_with,
+};
 use hyper::Method;
 use serde_json::{Value, json};
 use tokio::{
@@ -18,16 +20,17 @@ use crate::line::{USER, documented};
 const REFUSED: &str = "refused";
 const LIMIT: usize = 4_096;
 const CREATE: &str = "/api/orders/create";
+const KEYS: &str = "/api/users/123456/signing-keys";
 const SOME_ORDER: &str = "/api/orders/ORD00000000000070008000000000000000";
 
 /// What is asked, and what was answered: its status and its body.
 type Asking<'a> = Pin<Box<dyn Future<Output = (u16, Value)> + 'a>>;
 
-/// An order-api that everything can be asked of, and one that has never reached its database.
+/// An order-api that everything can be asked of, and one that has never reached its database, and bears little.
 struct World {
     api: Process,
     lonely: Process,
-    _database: Database,
+    database: Database,
     _vhost: Vhost,
 }
 
@@ -35,6 +38,7 @@ impl World {
     async fn start() -> Self {
         let (database, vhost) = (Database::create().await, Vhost::create().await);
         database.load_demo().await;
+        database.register_key(REFUSED).await;
         let sql = format!("ALTER TABLE orders.orders ADD CONSTRAINT not_this_one CHECK (user_id <> '{REFUSED}')");
         database.connect().await.batch_execute(&sql).await.unwrap();
         let mut settings = service_settings("orders", &database, &vhost);
@@ -43,17 +47,32 @@ impl World {
         let cut = Proxy::to(database.address()).await;
         cut.cut().await;
         settings.insert("CONVEYOR__DATABASE__URL".to_owned(), database.url_through(&cut.address(), "orders"));
+        for (key, value) in [
+            ("CONVEYOR__HTTP__RATE_PER_USER_PER_SECOND", "1"),
+            ("CONVEYOR__HTTP__BURST_PER_USER", "1"),
+            ("CONVEYOR__HTTP__BODY_TIMEOUT_MS", "100"),
+            ("CONVEYOR__HTTP__MOST_REQUESTS", "1"),
+        ] {
+            settings.insert(key.to_owned(), value.to_owned());
+        }
         let lonely = Process::spawn("order-api", settings).await;
         api.wait_ready().await;
         eventually(e2e::LONG, "it answers", async || lonely.http.get("/healthz").await.ok()).await;
-        Self { api, lonely, _database: database, _vhost: vhost }
+        Self { api, lonely, database, _vhost: vhost }
     }
 
     /// The documented request, changed.
     fn order(&self, change: impl FnOnce(&mut Value)) -> Asking<'_> {
         let mut body = documented();
         change(&mut body);
-        self.text(body.to_string())
+        self.text(signed(body).to_string())
+    }
+
+    /// Something that only an admin may do.
+    fn as_admin(&self, method: Method, path: &str, body: &Value) -> Asking<'_> {
+        let admin = token_with(&json!({"sub": "ops", "scope": "admin", "exp": in_seconds(60)}));
+        let headers = [("content-type", "application/json"), ("authorization", &*format!("Bearer {admin}"))];
+        self.ask(method, path, &headers, body.to_string())
     }
 
     /// The documented request with one text in place of another.
@@ -80,10 +99,16 @@ impl World {
         })
     }
 
+    /// The documented request under a name.
+    fn named(&self, key: &str, body: &Value) -> Asking<'_> {
+        let headers = [("content-type", "application/json"), ("idempotency-key", key)];
+        self.ask(Method::POST, CREATE, &headers, body.to_string())
+    }
+
     /// What no well-behaved client sends.
-    fn raw(&self, request: String) -> Asking<'_> {
+    fn raw<'a>(&'a self, to: &'a Process, request: String) -> Asking<'a> {
         Box::pin(async move {
-            let mut stream = TcpStream::connect(("127.0.0.1", self.api.port)).await.unwrap();
+            let mut stream = TcpStream::connect(("127.0.0.1", to.port)).await.unwrap();
             stream.write_all(request.as_bytes()).await.unwrap();
             let mut answer = Vec::new();
             let _ = stream.read_to_end(&mut answer).await;
@@ -109,13 +134,16 @@ fn provocations(world: &World) -> Vec<(&'static str, Asking<'_>)> {
         ("malformed_json", world.text("{".to_owned())),
         (
             "unreadable_body",
-            world.raw(format!(
-                "POST {CREATE} HTTP/1.1\r\nhost: here\r\ncontent-type: application/json\r\n\
-                 transfer-encoding: chunked\r\nconnection: close\r\n\r\nno number\r\n"
-            )),
+            world.raw(
+                &world.api,
+                format!(
+                    "POST {CREATE} HTTP/1.1\r\nhost: here\r\ncontent-type: application/json\r\n\
+                     transfer-encoding: chunked\r\nconnection: close\r\n\r\nno number\r\n"
+                ),
+            ),
         ),
         ("invalid_field", world.order(|body| body["userId"] = json!(5))),
-        ("missing_field", world.order(|body| drop(body.as_object_mut().unwrap().remove("signature")))),
+        ("missing_field", world.order(|body| drop(body.as_object_mut().unwrap().remove("items")))),
         ("unknown_field", world.order(|body| body["coupon"] = json!("x"))),
         ("duplicate_field", world.edited("\"userId\":", "\"userId\":\"x\",\"userId\":")),
         ("missing_token", world.ask(Method::GET, SOME_ORDER, &[], String::new())),
@@ -125,7 +153,7 @@ fn provocations(world: &World) -> Vec<(&'static str, Asking<'_>)> {
         ("cross_site_request", world.ask(Method::POST, CREATE, &cross_site, documented().to_string())),
         ("not_found", world.read_with(&format!("Bearer {}", token(USER)))),
         ("method_not_allowed", world.ask(Method::DELETE, CREATE, &[], String::new())),
-        ("body_too_large", world.order(|body| body["signature"] = json!("x".repeat(LIMIT)))),
+        ("body_too_large", world.order(|body| body["token"] = json!("x".repeat(LIMIT)))),
         ("unsupported_media_type", world.ask(Method::POST, CREATE, &[("content-type", "text/plain")], "{}".to_owned())),
         (
             "internal",
@@ -142,7 +170,68 @@ fn provocations(world: &World) -> Vec<(&'static str, Asking<'_>)> {
         ("invalid_quantity", world.order(|body| body["items"][0]["quantity"] = json!(0))),
         ("unknown_product", world.order(|body| body["items"][0]["productId"] = json!("P999"))),
         ("wrong_user", world.order(|body| body["userId"] = json!("somebody-else"))),
+        ("invalid_signature", world.edited("\"signature\":\"tests:", "\"signature\":\"other:")),
+        ("invalid_key", world.as_admin(Method::PUT, &format!("{KEYS}/new"), &json!({"publicKey": "x"}))),
+        ("too_many_keys", Box::pin(too_many_keys(world))),
+        ("invalid_idempotency_key", world.named("a b", &documented())),
+        ("idempotency_key_reused", Box::pin(another_order_of_one_name(world))),
+        ("not_cancellable", Box::pin(cancelled_too_late(world))),
+        ("head_too_large", world.ask(Method::GET, SOME_ORDER, &[("cookie", &"x".repeat(20_000))], String::new())),
+        (
+            "request_timeout",
+            world.raw(
+                &world.lonely,
+                format!(
+                    "POST {CREATE} HTTP/1.1\r\nhost: here\r\ncontent-type: application/json\r\ncontent-length: 9\r\n\
+                     connection: close\r\n\r\n"
+                ),
+            ),
+        ),
+        ("rate_limited", Box::pin(too_often(world))),
+        ("overloaded", Box::pin(too_many_at_once(world))),
     ]
+}
+
+async fn too_many_keys(world: &World) -> (u16, Value) {
+    let (_, listed) = world.as_admin(Method::GET, KEYS, &json!({})).await;
+    let key = json!({"publicKey": listed["keys"][0]["publicKey"]});
+    let mut last = (0, Value::Null);
+    for number in 0..16 {
+        last = world.as_admin(Method::PUT, &format!("{KEYS}/{number}"), &key).await;
+    }
+    last
+}
+
+async fn another_order_of_one_name(world: &World) -> (u16, Value) {
+    assert_eq!(world.named("one", &documented()).await.0, 200);
+    let mut other = documented();
+    other["items"] = json!([{"productId": "P002", "quantity": 1}]);
+    other["orderAmount"] = json!(30);
+    world.named("one", &signed(other)).await
+}
+
+async fn cancelled_too_late(world: &World) -> (u16, Value) {
+    let (_, order) = world.text(documented().to_string()).await;
+    let moved = "UPDATE orders.orders SET status = 'awaiting_payment'";
+    world.database.connect().await.batch_execute(moved).await.unwrap();
+    let path = format!("/api/orders/{}/cancel", order["orderId"].as_str().unwrap());
+    world.as_admin(Method::POST, &path, &json!({})).await
+}
+
+async fn too_often(world: &World) -> (u16, Value) {
+    let ask = async || said(&world.lonely.http.get_as(SOME_ORDER, &token("greedy")).await.unwrap());
+    ask().await;
+    ask().await
+}
+
+/// One request waits for the database that is away, and there is no room for another.
+async fn too_many_at_once(world: &World) -> (u16, Value) {
+    let ask = |user| {
+        let http = &world.lonely.http;
+        async move { said(&http.get_as(SOME_ORDER, &token(user)).await.unwrap()) }
+    };
+    let (one, other) = tokio::join!(ask("one"), ask("other"));
+    if one.1["errors"][0]["code"] == "overloaded" { one } else { other }
 }
 
 #[tokio::test]
