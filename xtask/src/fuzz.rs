@@ -91,8 +91,11 @@ fn fuzz(dir: &Path, backing: &Backing, schemathesis: &Path, arguments: &Argument
     sign::register_as(token::USER, &key, &api.url, &token_for_everything(&secret)?)?;
     let mut command = Command::new(schemathesis);
     command
-        .current_dir(project::root()?)
-        .args(["--config-file", "e2e/fuzz/schemathesis.toml", "run", "--checks", "all", "--no-color"])
+        // Where it leaves what it likes to leave.
+        .current_dir(dir)
+        .arg("--config-file")
+        .arg(project::root()?.join("e2e/fuzz/schemathesis.toml"))
+        .args(["run", "--checks", "all", "--no-color"])
         .args(["--max-examples", &arguments.max_examples.to_string()])
         .args(&arguments.arguments)
         .arg(format!("{}/openapi.json", api.url))
