@@ -104,7 +104,8 @@ impl Database {
     /// Lets the user sign with the key that [`signed`](crate::signed) signs with.
     pub async fn register_key(&self, user: &str) {
         let key: &[u8] = &verification_key();
-        let sql = "INSERT INTO orders.signing_keys (user_id, key_id, public_key) VALUES ($1, $2, $3)";
+        let sql =
+            "INSERT INTO orders.signing_keys (user_id, key_id, public_key) VALUES ($1, $2, $3) ON CONFLICT DO NOTHING";
         self.connect().await.execute(sql, &[&user, &SIGNING_KEY, &key]).await.expect("registering a key");
     }
 }

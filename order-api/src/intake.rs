@@ -23,6 +23,7 @@ use tokio::{
     sync::{mpsc, oneshot},
     time::Instant,
 };
+use tracing::Span;
 
 pub(crate) use self::admission::Place;
 use self::{admission::Admission, gather::Gather};
@@ -71,6 +72,8 @@ pub(crate) struct Taken {
 struct Waiting<T> {
     it: T,
     answer: oneshot::Sender<Result<Taken, Problem>>,
+    /// The request's, for what is said of it in the log.
+    span: Span,
 }
 
 impl<T> Waiting<T> {
@@ -119,7 +122,7 @@ impl Intake {
     pub(crate) async fn take(&self, asked: Asked) -> Result<Taken, Problem> {
         let (answer, answered) = oneshot::channel();
         self.queue
-            .try_send(Waiting { it: asked, answer })
+            .try_send(Waiting { it: asked, answer, span: Span::current() })
             .map_err(|_| Problem::overloaded("too many orders are waiting; try again shortly"))?;
         answered.await.unwrap_or_else(|_| Err(unavailable()))
     }
@@ -214,11 +217,11 @@ impl Writer {
             return Vec::new();
         };
         let mut orders = Vec::with_capacity(group.len());
-        for Waiting { it: Asked { user_id, request, once, traceparent, .. }, answer } in group {
+        for Waiting { it: Asked { user_id, request, once, traceparent, .. }, answer, span } in group {
             match request.check(&prices, &self.currency) {
                 Ok(Wanted { amount, lines }) => {
                     let it = NewOrder { id: OrderId::generate(), user_id, amount, lines, once, traceparent };
-                    orders.push(Waiting { it, answer });
+                    orders.push(Waiting { it, answer, span });
                 }
                 Err(errors) => drop(answer.send(Err(Problem::invalid(errors)))),
             }
@@ -300,7 +303,9 @@ fn firsts(part: Vec<Waiting<NewOrder>>) -> (Vec<Waiting<NewOrder>>, Vec<Waiting<
 fn refuse_all<T>(part: Vec<Waiting<T>>, error: &DbError) {
     let problem = match error {
         DbError::Refused(why) => {
-            tracing::error!(error = why, orders = part.len(), "the database refused orders");
+            for waiting in &part {
+                waiting.span.in_scope(|| tracing::error!(error = why, "the database refused an order"));
+            }
             Problem::internal()
         }
         DbError::Outage(_) | DbError::Conflict(_) => {

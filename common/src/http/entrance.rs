@@ -10,7 +10,7 @@ use axum::{
 };
 use hyper::{Request, body::Incoming, service::Service as _};
 use hyper_util::service::TowerToHyperService;
-use tracing::{Instrument as _, field::Empty};
+use tracing::Instrument as _;
 use uuid::Uuid;
 
 use super::visit::Visit;
@@ -24,7 +24,7 @@ pub(super) fn enter(
 ) -> impl Future<Output = Result<Response, Infallible>> + use<> {
     let id = request.headers().get(&REQUEST_ID).filter(|id| is_request_id(id)).cloned().unwrap_or_else(new_request_id);
     // As grave as a line can be, so that it is there whenever a line is.
-    let span = tracing::error_span!("request", request.id = id.to_str().unwrap_or_default(), order.id = Empty);
+    let span = tracing::error_span!("request", request.id = id.to_str().unwrap_or_default());
     let seat = Arc::clone(&visit.seat);
     seat.begins();
     request.extensions_mut().insert(visit.clone());

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use e2e::{Process, eventually, in_seconds, token, token_with};
+use e2e::{Process, eventually, in_seconds, signed, token, token_with};
 use hyper::Method;
 use serde_json::{Value, json};
 use tokio::time::Instant;
@@ -43,8 +43,8 @@ async fn a_product_that_is_put_shows_at_once_here_and_within_a_second_elsewhere(
     assert!(put_at.elapsed() < Duration::from_secs(1), "{:?}", put_at.elapsed());
 
     let order = |amount: f64| {
-        json!({"userId": USER, "token": token(USER), "signature": "s", "orderAmount": amount,
-               "items": [{"productId": "P100", "quantity": 2}]})
+        signed(json!({"userId": USER, "token": token(USER), "orderAmount": amount,
+                      "items": [{"productId": "P100", "quantity": 2}]}))
     };
     assert_eq!(other.http.post_json("/api/orders/create", &order(24.60)).await.unwrap().status, 200);
     assert_eq!(put(&other, "P100", r#"{"name":"Kettle","price":"15"}"#).await.0, 400);
