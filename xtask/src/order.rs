@@ -20,7 +20,7 @@ pub struct Arguments {
 }
 
 const PATIENCE: Duration = Duration::from_secs(30);
-const GLANCE: Duration = Duration::from_millis(20);
+const GLANCE: Duration = Duration::from_millis(100);
 
 pub struct Placed {
     api: String,
@@ -46,7 +46,7 @@ pub fn run(arguments: &Arguments) -> Result<ExitCode> {
     let mut shown: Vec<Step> = Vec::new();
     let mut paid = false;
     loop {
-        let steps = look(&placed)?;
+        let steps = look(&placed, shown.len())?;
         for step in steps.into_iter().skip(shown.len()) {
             let since = |earlier: Option<&Step>| Some(between(earlier?.at?, step.at?));
             let after = since(shown.last()).map_or_else(String::new, |ms| format!("+{ms:.1} ms"));
@@ -83,8 +83,10 @@ pub fn place(site: &Site, api: &str) -> Result<Placed> {
 /// Waits until an order is paid and says how long that took.
 pub fn await_paid(placed: &Placed) -> Result<String> {
     let began = Instant::now();
+    let mut known = 0;
     loop {
-        let steps = look(placed)?;
+        let steps = look(placed, known)?;
+        known = steps.len();
         let last = steps.last();
         if last.is_some_and(|step| step.status == "paid") {
             let ends = (steps.first().and_then(|step| step.at), last.and_then(|step| step.at));
@@ -104,8 +106,10 @@ pub fn await_paid(placed: &Placed) -> Result<String> {
     }
 }
 
-fn look(placed: &Placed) -> Result<Vec<Step>> {
-    let (status, order) = http::get_as(&format!("{}/api/orders/{}", placed.api, placed.id), &placed.token)?;
+/// The order's steps, as soon as there are more than so many, and at the latest after a second.
+fn look(placed: &Placed, known: usize) -> Result<Vec<Step>> {
+    let url = format!("{}/api/orders/{}?wait=1&version={known}", placed.api, placed.id);
+    let (status, order) = http::get_as(&url, &placed.token)?;
     let Some(history) = order["history"].as_array().filter(|_| status == 200) else {
         bail!("the order cannot be read: {status} {order}");
     };
