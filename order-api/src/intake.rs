@@ -94,7 +94,7 @@ impl Intake {
     /// The intake, and the task that writes until every handle on it is gone.
     pub(crate) fn new(
         units: Units,
-        signatures: Signatures,
+        signatures: Option<Signatures>,
         catalogue: Catalogue,
         settings: &Orders,
     ) -> (Self, impl Future<Output = ()> + Send + use<>) {
@@ -134,7 +134,8 @@ fn unavailable() -> Problem {
 
 struct Writer {
     units: Units,
-    signatures: Signatures,
+    /// None where signatures are not required.
+    signatures: Option<Signatures>,
     catalogue: Catalogue,
     currency: Currency,
 }
@@ -148,22 +149,27 @@ impl Writer {
         self.insert(self.in_order(group)).await;
     }
 
-    async fn signed(&self, group: Vec<Waiting<Asked>>) -> Vec<Waiting<Asked>> {
-        let signed: Vec<&Signed> = group.iter().filter_map(|waiting| waiting.it.signed.as_ref()).collect();
-        let checked = match self.signatures.check(&signed).await {
+    /// Those whose signatures are good.
+    async fn signed(&self, mut group: Vec<Waiting<Asked>>) -> Vec<Waiting<Asked>> {
+        let Some(signatures) = &self.signatures else { return group };
+        let signed: Option<Vec<Signed>> = group.iter_mut().map(|waiting| waiting.it.signed.take()).collect();
+        let signed = signed.ok_or_else(|| DbError::unexpected("an order came in without a signature"));
+        let checked = match signed {
+            Ok(signed) => signatures.check(signed).await,
+            Err(error) => Err(error),
+        };
+        let checked = match checked {
             Ok(checked) => checked,
             Err(error) => {
                 refuse_all(group, &error);
                 return Vec::new();
             }
         };
-        let mut checked = checked.into_iter();
         let mut good = Vec::with_capacity(group.len());
-        for waiting in group {
-            let bad = waiting.it.signed.as_ref().and_then(|_| checked.next()?.err());
-            match bad {
-                None => good.push(waiting),
-                Some(bad) => waiting.answer(Err(bad.into())),
+        for (waiting, checked) in group.into_iter().zip(checked) {
+            match checked {
+                Ok(()) => good.push(waiting),
+                Err(bad) => waiting.answer(Err(bad.into())),
             }
         }
         good

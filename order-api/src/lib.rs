@@ -118,13 +118,12 @@ pub async fn run(settings: Settings<Orders>, stop: CancellationToken) -> Result<
     let every = Duration::from_millis(own.catalogue_ms);
     let (catalogue, refresh) = catalogue::Catalogue::new(service.units().db.clone(), every, service.stop().clone());
     service.require(catalogue.check());
-    let signatures = Signatures::new(Keys::new(service.units().db.clone()));
+    let signatures = own.require_signature.then(|| Signatures::new(Keys::new(service.units().db.clone())));
     let (intake, write) = intake::Intake::new(service.units().clone(), signatures.clone(), catalogue.clone(), &own);
     let (watch, ask) = watch::Watch::new(service.units().db.clone(), &own, service.stop().clone());
     service.spawn(refresh);
     service.spawn(write);
     service.spawn(ask);
-    let required = own.require_signature.then_some(signatures);
-    let state = http::State::new(service.units().clone(), catalogue, intake, required, watch, own.currency);
+    let state = http::State::new(service.units().clone(), catalogue, intake, signatures, watch, own.currency);
     service.run(http::routes(state, tokens)).await
 }

@@ -171,7 +171,7 @@ async fn unread(state: &super::State, tokens: &Tokens, visit: &Visit, body: &Jso
         let user_id = customer(tokens, visit, &signer.user_id, &signer.token)?;
         let text = canonical.without("signature").map_err(|_| beyond_json())?;
         let signed = Signed::new(user_id, &signer.signature, text)?;
-        let checked = signatures.check(&[&signed]).await.map_err(|error| {
+        let checked = signatures.check(vec![signed]).await.map_err(|error| {
             tracing::warn!(%error, "a signature could not be checked");
             Problem::unavailable("signatures cannot be checked at the moment; try again shortly")
         })?;

@@ -13,6 +13,7 @@ use common::{
     ids::UserId,
 };
 use curve25519_dalek::edwards::CompressedEdwardsY;
+use ed25519_dalek::{Signature, VerifyingKey};
 use ed25519_zebra::VerificationKey;
 use pkcs8::{
     AlgorithmIdentifierRef, Document, LineEnding, ObjectIdentifier, SubjectPublicKeyInfoRef,
@@ -92,11 +93,30 @@ impl fmt::Debug for PublicKey {
     }
 }
 
+/// A public key, taken apart for checking signatures.
+pub(super) struct Key {
+    pub(super) for_batches: VerifyingKey,
+    alone: VerificationKey,
+}
+
+impl Key {
+    pub(super) fn new(bytes: [u8; 32]) -> Option<Self> {
+        Some(Self {
+            for_batches: VerifyingKey::from_bytes(&bytes).ok()?,
+            alone: VerificationKey::try_from(bytes).ok()?,
+        })
+    }
+
+    pub(super) fn has_signed(&self, signature: &Signature, text: &[u8]) -> bool {
+        self.alone.verify(&signature.to_bytes().into(), text).is_ok()
+    }
+}
+
 type Name = (UserId, KeyId);
 
-#[derive(Clone, Copy)]
+#[derive(Clone)]
 struct Found {
-    key: VerificationKey,
+    key: Arc<Key>,
     at: Instant,
 }
 
@@ -113,15 +133,15 @@ impl Keys {
     }
 
     /// The keys of those names, in their order.
-    pub(super) async fn find(&self, names: Vec<(&UserId, &KeyId)>) -> Result<Vec<Option<VerificationKey>>, DbError> {
+    pub(super) async fn find(&self, names: Vec<(&UserId, &KeyId)>) -> Result<Vec<Option<Arc<Key>>>, DbError> {
         let names: Vec<Name> = names.into_iter().map(|(user, key)| (user.clone(), key.clone())).collect();
-        let mut keys: HashMap<&Name, VerificationKey> = HashMap::with_capacity(names.len());
+        let mut keys: HashMap<&Name, Arc<Key>> = HashMap::with_capacity(names.len());
         let mut missing: BTreeSet<&Name> = BTreeSet::new();
         {
             let found = self.found.lock().unwrap_or_else(PoisonError::into_inner);
             for name in &names {
                 match found.get(name).filter(|found| found.at.elapsed() < BELIEVED) {
-                    Some(found) => drop(keys.insert(name, found.key)),
+                    Some(found) => drop(keys.insert(name, Arc::clone(&found.key))),
                     None => drop(missing.insert(name)),
                 }
             }
@@ -129,9 +149,9 @@ impl Keys {
         if !missing.is_empty() {
             let read = self.read(&missing).await?;
             self.keep(&read);
-            keys.extend(missing.into_iter().filter_map(|name| Some((name, read.get(name)?.key))));
+            keys.extend(missing.into_iter().filter_map(|name| Some((name, Arc::clone(&read.get(name)?.key)))));
         }
-        Ok(names.iter().map(|name| keys.get(name).copied()).collect())
+        Ok(names.iter().map(|name| keys.get(name).cloned()).collect())
     }
 
     async fn read(&self, names: &BTreeSet<&Name>) -> Result<HashMap<Name, Found>, DbError> {
@@ -144,8 +164,9 @@ impl Keys {
         for row in rows {
             let user: UserId = row.try_get::<_, String>(0)?.try_into().map_err(DbError::unexpected)?;
             let id: KeyId = row.try_get::<_, &str>(1)?.parse().map_err(DbError::unexpected)?;
-            let key = VerificationKey::try_from(row.try_get::<_, &[u8]>(2)?).map_err(DbError::unexpected)?;
-            found.insert((user, id), Found { key, at });
+            let bytes = row.try_get::<_, &[u8]>(2)?.try_into().map_err(DbError::unexpected)?;
+            let key = Key::new(bytes).ok_or_else(|| DbError::unexpected("a signing key is none"))?;
+            found.insert((user, id), Found { key: Arc::new(key), at });
         }
         Ok(found)
     }
@@ -156,7 +177,7 @@ impl Keys {
             found.retain(|_, found| found.at.elapsed() < BELIEVED);
         }
         if found.len() + read.len() <= MOST_KEPT {
-            found.extend(read.iter().map(|(name, found)| (name.clone(), *found)));
+            found.extend(read.iter().map(|(name, found)| (name.clone(), found.clone())));
         }
     }
 }
