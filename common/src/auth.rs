@@ -36,6 +36,11 @@ impl Scope {
     const NAMES: [(Self, &'static str); 4] =
         [(Self::Customer, "customer"), (Self::Service, "service"), (Self::Staff, "staff"), (Self::Admin, "admin")];
 
+    #[must_use]
+    pub fn as_str(self) -> &'static str {
+        Self::NAMES.iter().find(|(scope, _)| *scope == self).map_or("", |(_, name)| name)
+    }
+
     fn named(name: &str) -> Option<Self> {
         Self::NAMES.iter().find(|(_, known)| *known == name).map(|(scope, _)| *scope)
     }
@@ -52,6 +57,14 @@ impl Caller {
     #[must_use]
     pub fn has(&self, scope: Scope) -> bool {
         self.scopes.contains(&scope)
+    }
+
+    pub fn must_have(&self, scope: Scope) -> Result<(), Problem> {
+        if self.has(scope) {
+            return Ok(());
+        }
+        let message = format!("the token does not have the scope `{}`", scope.as_str());
+        Err(Problem::new(codes::INSUFFICIENT_SCOPE, message))
     }
 
     /// Whether what belongs to this user may be shown to the caller.

@@ -94,7 +94,7 @@ pub(super) const REFUSES: &[&Code] = &[
             parameters(("order_id" = "$response.body#/orderId")),
         ))),
         body = Created,
-        headers(("Idempotent-Replayed" = Option<String>,
+        headers(("Idempotent-Replayed" = String,
             description = "`true`: the answer was given before, to an earlier request with this key.")),
         example = json!({
             "code": 200,
@@ -143,9 +143,7 @@ fn customer(tokens: &Tokens, visit: &Visit, user_id: &str, token: &str) -> Resul
         .map_err(|error| Problem::invalid(vec![FieldError::new(codes::INVALID_USER, "userId", error.to_string())]))?;
     let caller = tokens.check(token)?;
     visit.count_for(&caller.user_id)?;
-    if !caller.has(Scope::Customer) {
-        return Err(Problem::new(INSUFFICIENT_SCOPE, "the token does not have the scope `customer`"));
-    }
+    caller.must_have(Scope::Customer)?;
     if user_id != caller.user_id {
         return Err(Problem::new(codes::WRONG_USER, "userId is not the user that the token is for"));
     }

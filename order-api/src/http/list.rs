@@ -148,9 +148,7 @@ fn whose(caller: &Caller, asked: Option<UserId>) -> Result<Option<UserId>, Probl
     if caller.may_see_everything() {
         return Ok(asked);
     }
-    if !caller.has(Scope::Customer) {
-        return Err(Problem::new(INSUFFICIENT_SCOPE, "the token does not have the scope `customer`"));
-    }
+    caller.must_have(Scope::Customer)?;
     if asked.is_some_and(|asked| asked != caller.user_id) {
         let message = "to read the orders of others, the token needs the scope `service`, `staff` or `admin`";
         return Err(Problem::new(INSUFFICIENT_SCOPE, message));

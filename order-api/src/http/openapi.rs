@@ -84,6 +84,23 @@ pub(super) fn document(described: &utoipa::openapi::OpenApi) -> Value {
         "bearerFormat": "JWT",
         "description": "`Authorization: Bearer <token>`. Where an order is placed, the same token is a field of the body.",
     }});
+    without_null(&mut document);
     refusals::add(&mut document);
     document
+}
+
+/// A parameter may be missing, but there is no way to write one that is null.
+fn without_null(document: &mut Value) {
+    let items = document["paths"].as_object_mut().into_iter().flatten().filter_map(|(_, item)| item.as_object_mut());
+    let lists = items.flatten().filter_map(|(_, operation)| operation.get_mut("parameters")?.as_array_mut());
+    for schema in lists.flatten().map(|parameter| &mut parameter["schema"]) {
+        let kinds = schema["type"].as_array().into_iter().flatten().filter(|kind| *kind != "null");
+        if let Some(kind) = kinds.cloned().next() {
+            schema["type"] = kind;
+        }
+        let choices = schema["oneOf"].as_array().into_iter().flatten().filter(|choice| choice["type"] != "null");
+        if let Some(choice) = choices.cloned().next() {
+            *schema = choice;
+        }
+    }
 }

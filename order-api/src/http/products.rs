@@ -170,9 +170,7 @@ pub(super) async fn put(
     id: Result<Path<String>, PathRejection>,
     JsonBody(body): JsonBody<Put>,
 ) -> Result<Response, Problem> {
-    if !caller.has(Scope::Admin) {
-        return Err(Problem::new(INSUFFICIENT_SCOPE, "the token does not have the scope `admin`"));
-    }
+    caller.must_have(Scope::Admin)?;
     let mut errors = Vec::new();
     let id = id.map(|Path(id)| id).unwrap_or_default();
     let id = ProductId::try_from(id)

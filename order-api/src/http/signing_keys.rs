@@ -106,7 +106,7 @@ pub(super) async fn register(
     path: Result<Path<(String, String)>, PathRejection>,
     JsonBody(request): JsonBody<Register>,
 ) -> Result<Json<Registered>, Problem> {
-    must_be_admin(&caller)?;
+    caller.must_have(Scope::Admin)?;
     let (user_id, key_id) = named(path)?;
     let key = PublicKey::from_pem(&request.public_key)
         .map_err(|bad| Problem::invalid(vec![FieldError::new(codes::INVALID_KEY, "publicKey", bad.to_string())]))?;
@@ -169,20 +169,13 @@ pub(super) async fn revoke(
     caller: Caller,
     path: Result<Path<(String, String)>, PathRejection>,
 ) -> Result<Json<Revoked>, Problem> {
-    must_be_admin(&caller)?;
+    caller.must_have(Scope::Admin)?;
     let (user_id, key_id) = named(path)?;
     if !store::revoke_key(&state.units.db, &user_id, &key_id).await.map_err(|error| failed(&error))? {
         return Err(unknown());
     }
     tracing::info!(user = %user_id, key = key_id.as_str(), by = %caller.user_id, "a signing key was revoked");
     Ok(Json(Revoked { code: 200, message: "Signing key revoked; it stops counting within a second" }))
-}
-
-fn must_be_admin(caller: &Caller) -> Result<(), Problem> {
-    if caller.has(Scope::Admin) {
-        return Ok(());
-    }
-    Err(Problem::new(INSUFFICIENT_SCOPE, "the token does not have the scope `admin`"))
 }
 
 fn unknown() -> Problem {

@@ -63,7 +63,7 @@ pub(super) const REFUSES: &[&Code] = &[NOT_FOUND, INVALID_FIELD, UNKNOWN_FIELD];
     security(("bearer" = [])),
     params(
         ("order_id" = inline(openapi::OrderId), Path, description = "As the answer to placing the order says it."),
-        ("Last-Event-ID" = Option<i32>, Header, minimum = 0,
+        ("Last-Event-ID" = Option<i32>, Header, minimum = 0, maximum = 2_147_483_647,
             description = "The version that was heard of last: what came after it follows."),
     ),
     responses(
