@@ -94,12 +94,12 @@ fn without_null(document: &mut Value) {
     let items = document["paths"].as_object_mut().into_iter().flatten().filter_map(|(_, item)| item.as_object_mut());
     let lists = items.flatten().filter_map(|(_, operation)| operation.get_mut("parameters")?.as_array_mut());
     for schema in lists.flatten().map(|parameter| &mut parameter["schema"]) {
-        let kinds = schema["type"].as_array().into_iter().flatten().filter(|kind| *kind != "null");
-        if let Some(kind) = kinds.cloned().next() {
+        let mut kinds = schema["type"].as_array().into_iter().flatten().filter(|kind| *kind != "null");
+        if let Some(kind) = kinds.next().cloned() {
             schema["type"] = kind;
         }
-        let choices = schema["oneOf"].as_array().into_iter().flatten().filter(|choice| choice["type"] != "null");
-        if let Some(choice) = choices.cloned().next() {
+        let mut choices = schema["oneOf"].as_array().into_iter().flatten().filter(|choice| choice["type"] != "null");
+        if let Some(choice) = choices.next().cloned() {
             *schema = choice;
         }
     }

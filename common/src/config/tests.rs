@@ -1,0 +1,46 @@
+use super::*;
+
+fn sample(variables: &[(&str, &str)]) -> Result<Common, ConfigError> {
+    let needed = [("CONVEYOR__DATABASE__URL", "postgres://h/d"), ("CONVEYOR__BROKER__URL", "amqp://h")];
+    let variables = needed.iter().chain(variables).map(|(k, v)| ((*k).to_owned(), (*v).to_owned())).collect();
+    load_from::<NoSection>(None, None, variables).map(|settings| settings.common)
+}
+
+#[test]
+fn the_environment_overrides_the_defaults() {
+    let sample = sample(&[
+        ("CONVEYOR__CONSUMER__MAX_EVENTS", "1"),
+        ("CONVEYOR__CONSUMER__RETRY_DELAYS_MS", "10, 20"),
+        ("CONVEYOR__PARTS", "http,inventory.lock"),
+    ])
+    .unwrap();
+    assert_eq!(sample.consumer.max_events, 1);
+    assert_eq!(sample.consumer.retry_delays_ms, [10, 20]);
+    assert!(sample.parts.runs("http") && !sample.parts.runs("inventory.settle"));
+    assert!(sample.parts.check(&["http"]).unwrap_err().to_string().contains("inventory.lock"));
+}
+
+#[test]
+fn an_unknown_or_bad_value_is_named() {
+    for (name, value, named) in [
+        ("CONVEYOR__CONSUMER__MAX_EVENT", "1", "max_event"),
+        ("CONVEYOR__CONSUMER__MAX_EVENTS", "many", "max_events"),
+        ("CONVEYOR__CONSUMER__MAX_EVENTS", "0", "max_events"),
+        ("CONVEYOR__CONSUMER__RETRY_DELAYS_MS", "1,x", "whole numbers"),
+        ("CONVEYOR__HTTP__TRUSTED_PROXIES", "10.0.0.1,10.0.0.0/8", "10.0.0.0/8"),
+        ("CONVEYOR__HTTP__BURST_PER_USER", "0", "http.burst_per_user"),
+        ("CONVEYOR__BANANA", "1", "banana"),
+    ] {
+        let error = sample(&[(name, value)]).unwrap_err().to_string();
+        assert!(error.contains(named), "{error}");
+        assert!(!error.contains('\n'));
+    }
+}
+
+#[test]
+fn a_secret_under_a_name_cut_short_is_not_shown() {
+    for name in ["CONVEYOR__AUTH__KEYS__MAIN", "CONVEYOR__AUTH__KEYS", "CONVEYOR__AUTH__KEYS__MAIN__SECERT"] {
+        let error = sample(&[(name, "hush-hush")]).unwrap_err().to_string();
+        assert!(error.contains("auth.keys") && !error.contains("hush"), "{name}: {error}");
+    }
+}
