@@ -132,6 +132,10 @@ impl Tokens {
             return Err(BadToken::Invalid);
         }
         let header = jsonwebtoken::decode_header(token).map_err(|_| BadToken::Invalid)?;
+        // What must be understood, by its issuer's word, and is not understood here.
+        if header.crit.is_some() {
+            return Err(BadToken::Invalid);
+        }
         let may_have_signed = |key: &&Key| {
             key.algorithm == header.alg && (header.kid.is_none() || key.id.is_none() || key.id == header.kid)
         };

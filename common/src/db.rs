@@ -89,14 +89,16 @@ impl Db {
 
     /// One statement by itself.
     pub async fn query(&self, sql: &str, params: Params<'_>) -> Result<Vec<Row>, DbError> {
-        let client = self.pool.get().await?;
+        let client = Borrowed(Some(self.pool.get().await?));
+        let client = client.get()?;
         let statement = client.prepare_cached(sql).await?;
         Ok(client.query(&statement, params).await?)
     }
 
     /// One statement by itself; how many rows it touched.
     pub async fn execute(&self, sql: &str, params: Params<'_>) -> Result<u64, DbError> {
-        let client = self.pool.get().await?;
+        let client = Borrowed(Some(self.pool.get().await?));
+        let client = client.get()?;
         let statement = client.prepare_cached(sql).await?;
         Ok(client.execute(&statement, params).await?)
     }
@@ -124,6 +126,24 @@ impl Db {
 
     pub fn close(&self) {
         self.pool.close();
+    }
+}
+
+/// A connection for one statement. If its caller panics, a message may be half written, and whoever got the connection
+/// next would pay for it: so nobody gets it.
+struct Borrowed(Option<Object>);
+
+impl Borrowed {
+    fn get(&self) -> Result<&Object, DbError> {
+        self.0.as_ref().ok_or_else(over)
+    }
+}
+
+impl Drop for Borrowed {
+    fn drop(&mut self) {
+        if let Some(client) = self.0.take().filter(|_| std::thread::panicking()) {
+            drop(Object::take(client));
+        }
     }
 }
 

@@ -26,6 +26,6 @@ pub use process::{Process, service_settings};
 pub use proxy::Proxy;
 pub use server::Server;
 pub use sign::{SIGNING_KEY, signed, verification_key};
-pub use token::{TOKEN_SECRET, in_seconds, token, token_with};
+pub use token::{TOKEN_SECRET, in_seconds, token, token_with, token_with_header};
 pub use vhost::{Message, Vhost};
 pub use wait::{LONG, eventually};

@@ -21,6 +21,14 @@ pub fn token_with(claims: &Value) -> String {
     jsonwebtoken::encode(&Header::default(), claims, &key).expect("signing a token")
 }
 
+/// The same with another header.
+#[must_use]
+pub fn token_with_header(header: &Value, claims: &Value) -> String {
+    let mut header: Header = serde_json::from_value(header.clone()).expect("a header");
+    header.alg = jsonwebtoken::Algorithm::HS256;
+    jsonwebtoken::encode(&header, claims, &EncodingKey::from_secret(TOKEN_SECRET.as_bytes())).expect("signing a token")
+}
+
 /// A moment from now, as a token says it.
 #[must_use]
 pub fn in_seconds(seconds: u64) -> u64 {

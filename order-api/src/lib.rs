@@ -83,7 +83,7 @@ impl Default for Orders {
             catalogue_ms: 500,
             require_signature: true,
             watch_ms: 100,
-            watchers: 20_000,
+            watchers: 15_000,
         }
     }
 }
@@ -108,6 +108,8 @@ impl Orders {
 pub async fn run(settings: Settings<Orders>, stop: CancellationToken) -> Result<(), ServiceError> {
     let Settings { common, own } = settings;
     own.check()?;
+    // Whoever waits has a connection each: some are left for everybody else.
+    let own = Orders { watchers: own.watchers.min((common.http.most_connections / 4 * 3).max(1)), ..own };
     let serves_http = common.parts.runs("http");
     let tokens = if serves_http { Some(Tokens::new(&common.auth)?) } else { None };
     let mut service = Service::new(ABOUT, common, stop)?;

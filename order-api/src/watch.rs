@@ -30,6 +30,8 @@ use crate::{
 
 /// Asking may take one part in so many of the time, at the most: where it is slow it is done less often.
 const ONE_PART_IN: u32 = 4;
+/// But not so much less often that readers would notice: one question that took long says little about the next.
+const LONGEST_PAUSE: Duration = Duration::from_millis(500);
 
 /// Lets readers wait.
 #[derive(Clone)]
@@ -206,6 +208,6 @@ async fn ask(shared: &Shared, db: &Db, every: Duration) {
                 backoff.wait().await;
             }
         }
-        pause = every.max(began.elapsed() * (ONE_PART_IN - 1));
+        pause = every.max((began.elapsed() * (ONE_PART_IN - 1)).min(LONGEST_PAUSE));
     }
 }

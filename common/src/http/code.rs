@@ -106,9 +106,9 @@ pub mod codes {
             "Send `Content-Type: application/json`.";
         INTERNAL = "internal", INTERNAL_SERVER_ERROR,
             "Something went wrong on our side.",
-            "Tell us the `x-request-id` of the answer. Nothing was stored.";
+            "Tell us the `x-request-id` of the answer. Whether anything was stored is not certain: see `unavailable`.";
         UNAVAILABLE = "unavailable", SERVICE_UNAVAILABLE,
-            "Something that is needed for this is away for the moment.",
-            "Send the request again after `Retry-After` seconds.";
+            "Something that is needed for this is away for the moment, or took too long.",
+            "Send the request again after `Retry-After` seconds. If it is an order, send it with the same `Idempotency-Key`: it may have been stored all the same, when only the word of it was lost.";
     }
 }

@@ -56,7 +56,10 @@ pub(super) async fn guard(stop: CancellationToken, mut request: Request, next: N
             // The client's body has its own time.
             Err(_) => match visit::later(&visit, until) {
                 Some(later) => until = later,
-                None => break Problem::unavailable("the request took too long").into_response(),
+                None => {
+                    break Problem::unavailable("the request took too long; whether anything came of it is not known")
+                        .into_response();
+                }
             },
         }
     };

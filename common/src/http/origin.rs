@@ -22,6 +22,7 @@ use crate::config::ConfigError;
 
 const SEC_FETCH_SITE: HeaderName = HeaderName::from_static("sec-fetch-site");
 const IDEMPOTENCY_KEY: HeaderName = HeaderName::from_static("idempotency-key");
+const IDEMPOTENT_REPLAYED: HeaderName = HeaderName::from_static("idempotent-replayed");
 const LAST_EVENT_ID: HeaderName = HeaderName::from_static("last-event-id");
 
 /// How long a browser may remember what it was told before a request.
@@ -73,6 +74,7 @@ impl Origins {
             ])
             .expose_headers([
                 ETAG,
+                IDEMPOTENT_REPLAYED,
                 RETRY_AFTER,
                 WWW_AUTHENTICATE,
                 REQUEST_ID,

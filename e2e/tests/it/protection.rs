@@ -285,8 +285,7 @@ async fn an_answer_and_every_line_of_the_log_about_a_request_carry_its_id() {
     let create = "/api/orders/create";
     let answer = api.process.http.send(Method::POST, create, &headers("mine-1"), body.to_string()).await.unwrap();
     assert_eq!((answer.status.as_u16(), &answer.headers["x-request-id"]), (500, &"mine-1".parse().unwrap()));
-    let line = said(&api.process, "mine-1").await;
-    assert!(line.contains("a request failed"), "{line}");
+    let line = said(&api.process, "a request failed").await;
     let line: Value = serde_json::from_str(&line).unwrap();
     assert_eq!(line["span"]["request.id"], "mine-1", "{line}");
     // And so does what is done for many at once.

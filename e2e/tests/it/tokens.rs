@@ -10,6 +10,11 @@ fn claims(scope: &str) -> Value {
     json!({"sub": "somebody-else", "scope": scope, "exp": in_seconds(60)})
 }
 
+/// Signed with a key that is known, and with a header that must be understood (RFC 7515, section 4.1.11).
+fn with_crit() -> String {
+    e2e::token_with_header(&json!({"alg": "HS256", "typ": "JWT", "crit": ["x"], "x": 1}), &claims("customer"))
+}
+
 #[tokio::test]
 async fn an_order_needs_a_token_of_its_user() {
     let line = Line::start().await;
@@ -26,6 +31,7 @@ async fn an_order_needs_a_token_of_its_user() {
         ("altered", altered, 401, "invalid_token"),
         ("expired", token_with(&json!({"sub": USER, "exp": 1})), 401, "token_expired"),
         ("without an end", token_with(&json!({"sub": USER})), 401, "invalid_token"),
+        ("with what must be understood and is not", with_crit(), 401, "invalid_token"),
         ("another user's", token("somebody-else"), 403, "wrong_user"),
         (
             "not for customers",

@@ -118,9 +118,9 @@ pub(super) async fn create(
     let key = once::key(&headers)?;
     request.check_secrets().map_err(Problem::invalid)?;
     let user_id = customer(&tokens, &visit, &request.user_id, &request.token)?;
-    let mut canonical = Canonical::read(body.bytes()).map_err(|_| beyond_json())?;
-    let text = canonical.without("signature").map_err(|_| beyond_json())?;
-    let once = key.map(|key| Once::new(key, &mut canonical)).transpose().map_err(|_| beyond_json())?;
+    let mut canonical = Canonical::read(body.bytes()).map_err(|_| unsignable())?;
+    let text = canonical.without("signature").map_err(|_| unsignable())?;
+    let once = key.map(|key| Once::new(key, &mut canonical)).transpose().map_err(|_| unsignable())?;
     let signed = match &state.signatures {
         Some(_) => Some(Signed::new(user_id.clone(), &request.signature, text)?),
         None => None,
@@ -167,7 +167,7 @@ async fn unread(state: &super::State, tokens: &Tokens, visit: &Visit, body: &Jso
     };
     let checked = async {
         let user_id = customer(tokens, visit, &signer.user_id, &signer.token)?;
-        let text = canonical.without("signature").map_err(|_| beyond_json())?;
+        let text = canonical.without("signature").map_err(|_| unsignable())?;
         let signed = Signed::new(user_id, &signer.signature, text)?;
         let checked = signatures.check(vec![signed]).await.map_err(|error| {
             tracing::warn!(%error, "a signature could not be checked");
@@ -178,7 +178,8 @@ async fn unread(state: &super::State, tokens: &Tokens, visit: &Visit, body: &Jso
     checked.await.err().unwrap_or(problem)
 }
 
-fn beyond_json() -> Problem {
-    let message = "has a number that no signature can cover: RFC 8785 knows those of IEEE 754 double precision";
+fn unsignable() -> Problem {
+    let message = "has no RFC 8785 form, which is what is signed: there is a number beyond IEEE 754 double precision, a \
+                   lone surrogate, or very deep nesting";
     Problem::invalid(vec![FieldError::new(INVALID_FIELD, "body", message)])
 }

@@ -17,7 +17,7 @@ use common::{
 };
 use serde::Serialize;
 use serde_json::value::RawValue;
-use time::{OffsetDateTime, format_description::well_known::Rfc3339};
+use time::{OffsetDateTime, UtcOffset, format_description::well_known::Rfc3339};
 use utoipa::ToSchema;
 use uuid::Uuid;
 
@@ -157,8 +157,10 @@ fn whose(caller: &Caller, asked: Option<UserId>) -> Result<Option<UserId>, Probl
 }
 
 fn moment(text: &str) -> Result<OffsetDateTime, String> {
-    let moment = OffsetDateTime::parse(text, &Rfc3339);
-    moment.map_err(|_| "must be a moment in RFC 3339, such as 2026-01-31T12:00:00Z".to_owned())
+    let moment = OffsetDateTime::parse(text, &Rfc3339).ok();
+    // Where a calendar ends, a moment may be in it by one clock and beyond it by that of the database.
+    let moment = moment.and_then(|moment| moment.checked_to_offset(UtcOffset::UTC));
+    moment.ok_or_else(|| "must be a moment in RFC 3339, such as 2026-01-31T12:00:00Z".to_owned())
 }
 
 /// A cursor names the last order of a page. To its reader it is only a text that leads on.
@@ -175,6 +177,18 @@ fn from_cursor(text: &str) -> Result<OrderId, String> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_moment_is_one_by_every_clock() {
+        for fine in
+            ["2026-01-31T12:00:00Z", "2026-01-31T12:00:00.5+14:00", "0000-01-01T00:00:00Z", "9999-12-31T23:59:59Z"]
+        {
+            assert!(moment(fine).is_ok(), "{fine}");
+        }
+        for bad in ["", "2026-01-31", "9999-12-31T23:59:59-00:01", "9999-12-31T23:59:59-23:59"] {
+            assert!(moment(bad).is_err(), "{bad}");
+        }
+    }
 
     #[test]
     fn a_cursor_leads_on_from_where_it_was_given() {

@@ -86,7 +86,12 @@ pub(super) async fn events(
         // Nothing will come any more. A browser comes back whenever a stream ends, unless it is told so.
         return Ok(StatusCode::NO_CONTENT.into_response());
     }
-    let steps = Steps { follower: api.watch.follow(found, place), heard, has_begun: false, is_over: false };
+    let steps = Steps {
+        heard: heard.min(found.order.version),
+        follower: api.watch.follow(found, place),
+        has_begun: false,
+        is_over: false,
+    };
     let body = stream::unfold(steps, async |mut steps| {
         let text = steps.next().await?;
         Some((Ok::<_, Infallible>(text), steps))
@@ -101,7 +106,7 @@ pub(super) async fn events(
 
 /// The version that the reader heard of last: 0 if of none.
 fn last_heard(headers: &HeaderMap) -> Result<i32, Problem> {
-    let Some(value) = headers.get(LAST_EVENT_ID) else { return Ok(0) };
+    let Some(value) = headers.get(LAST_EVENT_ID).filter(|value| !value.is_empty()) else { return Ok(0) };
     whole(value.to_str().unwrap_or_default(), 0..=i32::MAX)
         .map_err(|why| Problem::invalid(vec![FieldError::new(INVALID_FIELD, "Last-Event-ID", why)]))
 }
@@ -131,6 +136,8 @@ impl Steps {
             self.heard = self.heard.max(known.found.order.version);
             self.is_over = known.found.order.status.is_answered();
             match parts.as_slice() {
+                // A reader who claims to have heard more than there is.
+                [] if self.is_over => return None,
                 [] => {}
                 [one] => return Some(one.clone()),
                 several => return Some(several.concat().into()),

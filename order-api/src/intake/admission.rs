@@ -9,16 +9,23 @@ use std::{
     time::Duration,
 };
 
+use tokio::time::Instant;
+
 use crate::Orders;
 
 /// What one group took counts so much for what the next will take: 1 part in this many.
 const MEMORY: u64 = 4;
+/// And after so long without one it says nothing any more.
+const FORGOTTEN: Duration = Duration::from_secs(1);
 
 /// How many wait, and how quickly they are written.
 pub(super) struct Admission {
     waiting: AtomicUsize,
     /// How long a group takes to be written, lately.
     group_micros: AtomicU64,
+    /// When the last of them was, in milliseconds since the beginning.
+    last_ms: AtomicU64,
+    began: Instant,
     group: usize,
     most_waiting: usize,
     most_per_second: u32,
@@ -30,6 +37,8 @@ impl Admission {
         Self {
             waiting: AtomicUsize::new(0),
             group_micros: AtomicU64::new(0),
+            last_ms: AtomicU64::new(0),
+            began: Instant::now(),
             group: settings.group_commit,
             most_waiting: settings.waiting,
             most_per_second: settings.most_per_second,
@@ -47,7 +56,7 @@ impl Admission {
 
     /// How long it takes until so many are written, and until so many may be.
     fn wait(&self, ahead: usize, queued: usize) -> Duration {
-        let written = self.group_micros.load(Relaxed) as f64 / 1e6 * ahead as f64 / self.group as f64;
+        let written = self.lately() as f64 / 1e6 * ahead as f64 / self.group as f64;
         let allowed = match self.most_per_second {
             0 => 0.0,
             most => queued as f64 / f64::from(most),
@@ -58,8 +67,19 @@ impl Admission {
     /// A group took so long to be written.
     pub(super) fn wrote(&self, took: Duration) {
         let took = u64::try_from(took.as_micros()).unwrap_or(u64::MAX / MEMORY);
-        let lately = self.group_micros.load(Relaxed);
+        let lately = self.lately();
         self.group_micros.store(lately - lately / MEMORY + took / MEMORY, Relaxed);
+        self.last_ms.store(self.now_ms(), Relaxed);
+    }
+
+    /// How long a group takes, as far as that is known: what was slow before a pause may be quick after it.
+    fn lately(&self) -> u64 {
+        let since = self.now_ms().saturating_sub(self.last_ms.load(Relaxed));
+        if Duration::from_millis(since) > FORGOTTEN { 0 } else { self.group_micros.load(Relaxed) }
+    }
+
+    fn now_ms(&self) -> u64 {
+        u64::try_from(self.began.elapsed().as_millis()).unwrap_or(u64::MAX)
     }
 }
 
@@ -100,6 +120,16 @@ mod tests {
         assert_eq!(places(Orders { most_per_second: 500, ..settings() }, ms(25)), 51);
         assert_eq!(places(settings(), ms(1)), 2_000);
         assert_eq!(places(Orders { longest_wait_ms: 0, ..settings() }, ms(1_000)), 2_000);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn what_was_slow_before_a_pause_is_forgotten() {
+        let admission = Arc::new(Admission::new(&settings()));
+        admission.wrote(Duration::from_secs(60));
+        let place = admission.admit(0);
+        assert!(place.is_some() && admission.admit(1).is_none());
+        tokio::time::advance(FORGOTTEN + Duration::from_millis(1)).await;
+        assert!(admission.admit(1).is_some());
     }
 
     #[test]

@@ -165,8 +165,12 @@ impl Keys {
             let user: UserId = row.try_get::<_, String>(0)?.try_into().map_err(DbError::unexpected)?;
             let id: KeyId = row.try_get::<_, &str>(1)?.parse().map_err(DbError::unexpected)?;
             let bytes = row.try_get::<_, &[u8]>(2)?.try_into().map_err(DbError::unexpected)?;
-            let key = Key::new(bytes).ok_or_else(|| DbError::unexpected("a signing key is none"))?;
-            found.insert((user, id), Found { key: Arc::new(key), at });
+            match Key::new(bytes) {
+                Some(key) => drop(found.insert((user, id), Found { key: Arc::new(key), at })),
+                None => {
+                    tracing::error!(%user, key = id.as_str(), "a registered signing key is none; it counts as unknown");
+                }
+            }
         }
         Ok(found)
     }
