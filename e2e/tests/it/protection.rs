@@ -285,7 +285,11 @@ async fn an_answer_and_every_line_of_the_log_about_a_request_carry_its_id() {
     let create = "/api/orders/create";
     let answer = api.process.http.send(Method::POST, create, &headers("mine-1"), body.to_string()).await.unwrap();
     assert_eq!((answer.status.as_u16(), &answer.headers["x-request-id"]), (500, &"mine-1".parse().unwrap()));
-    let line = said(&api.process, "a request failed").await;
+    let line = eventually(LONG, "the line of the request", async || {
+        let said = api.process.said();
+        said.lines().find(|line| line.contains("mine-1") && line.contains("a request failed")).map(str::to_owned)
+    })
+    .await;
     let line: Value = serde_json::from_str(&line).unwrap();
     assert_eq!(line["span"]["request.id"], "mine-1", "{line}");
     // And so does what is done for many at once.
@@ -304,10 +308,6 @@ async fn an_answer_and_every_line_of_the_log_about_a_request_carry_its_id() {
         said.lines().any(|line| line.contains("a request failed") && line.contains("mine-2")).then_some(())
     })
     .await;
-}
-
-async fn said(process: &Process, what: &str) -> String {
-    eventually(LONG, what, async || process.said().lines().find(|line| line.contains(what)).map(str::to_owned)).await
 }
 
 /// What a debug build on a busy machine carries with ease.

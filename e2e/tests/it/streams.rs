@@ -58,7 +58,9 @@ async fn a_stream_tells_each_step_once_and_ends_with_the_outcome() {
     }
 
     // Whoever comes after the end hears what they have missed, and if that is nothing, not to come again.
-    for (last, versions) in [(None, vec![1, 2, 3]), (Some("0"), vec![1, 2, 3]), (Some("2"), vec![3])] {
+    for (last, versions) in
+        [(None, vec![1, 2, 3]), (Some(""), vec![1, 2, 3]), (Some("0"), vec![1, 2, 3]), (Some("2"), vec![3])]
+    {
         let mut again = Stream::open(alone.api.port, &order, last).await;
         again.until(END).await;
         assert_eq!(again.versions(), versions, "{last:?}");
@@ -67,7 +69,7 @@ async fn a_stream_tells_each_step_once_and_ends_with_the_outcome() {
         let said = Stream::open(alone.api.port, &order, Some(last)).await.until("\r\n\r\n").await;
         assert!(said.starts_with("HTTP/1.1 204"), "{said}");
     }
-    for bad in ["", "x", "-1", "1.0", "99999999999"] {
+    for bad in ["x", "-1", "1.0", "99999999999"] {
         let said = Stream::open(alone.api.port, &order, Some(bad)).await.until("\r\n\r\n").await;
         assert!(said.starts_with("HTTP/1.1 400"), "{bad:?}: {said}");
     }
