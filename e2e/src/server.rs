@@ -68,6 +68,19 @@ impl Server {
         self.tell("kill").await;
     }
 
+    /// What it logged as wrong, lately.
+    fn show_complaints(&self) {
+        const MOST: usize = 120;
+        let Some(folder) = self.variables.get("LOG") else { return };
+        let files = std::fs::read_dir(folder).into_iter().flatten().flatten();
+        let said: String = files.filter_map(|file| std::fs::read_to_string(file.path()).ok()).collect();
+        let is_complaint =
+            |line: &&str| ["[error]", "[critical]", "ERROR", "FATAL", "PANIC"].iter().any(|word| line.contains(word));
+        let complaints: Vec<&str> = said.lines().filter(is_complaint).collect();
+        let end = complaints[complaints.len().saturating_sub(MOST)..].join("\n");
+        eprintln!("--- {}: {} complaints, the last of them\n{end}\n---", self.kind, complaints.len());
+    }
+
     async fn tell(&self, what: &str) -> BTreeMap<String, String> {
         let mut command = Command::from(command(self.kind, what, &self.dir));
         let output = command.kill_on_drop(true).output().await.expect("running CONVEYOR_TEST_XTASK");
@@ -84,6 +97,9 @@ impl Server {
 
 impl Drop for Server {
     fn drop(&mut self) {
+        if std::thread::panicking() {
+            self.show_complaints();
+        }
         let mut purge = command(self.kind, "purge", &self.dir);
         let _ = purge.stdout(Stdio::null()).stderr(Stdio::null()).status();
     }

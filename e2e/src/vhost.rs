@@ -234,7 +234,6 @@ impl Drop for Vhost {
         let (name, management_url) = (self.name.clone(), self.management_url.clone());
         finally(async move {
             let management = Client::new(&management_url);
-            wait_quiet(&management, &name).await;
             // A busy broker may need to be asked twice.
             for _ in 0..5 {
                 let answer = management.send(Method::DELETE, &format!("/api/vhosts/{name}"), &[], "").await;
@@ -244,21 +243,5 @@ impl Drop for Vhost {
                 tokio::time::sleep(Duration::from_millis(200)).await;
             }
         });
-    }
-}
-
-/// Until no more queues come into being: somebody who was killed may have asked for them. RabbitMQ 3.10 starts a worker
-/// for each queue that dead-letters at least once, and if the queue is deleted before that looks it up, twice in a moment,
-/// the supervisor of all such workers is gone for good: from then on no such queue can be declared on this broker.
-async fn wait_quiet(management: &Client, vhost: &str) {
-    let mut before = None;
-    for _ in 0..30 {
-        let queues = management.get(&format!("/api/queues/{vhost}?columns=name")).await;
-        let now = queues.ok().and_then(|answer| Some(answer.json().as_array()?.len()));
-        if now.is_some() && now == before {
-            return;
-        }
-        before = now;
-        tokio::time::sleep(Duration::from_millis(100)).await;
     }
 }

@@ -16,12 +16,13 @@ use futures_util::StreamExt as _;
 use lapin::{Channel, Connection, ConnectionProperties, uri::AMQPUri};
 use secrecy::{ExposeSecret as _, SecretString};
 use tokio::sync::{Mutex, watch};
+use tokio_util::sync::CancellationToken;
 
 use super::topology::Topology;
 use crate::{backoff::Backoff, config::ConfigError, db::describe};
 
 /// How long the broker may take to answer anything before the connection counts as lost.
-pub(super) const ANSWER: Duration = Duration::from_secs(10);
+const ANSWER: Duration = Duration::from_secs(10);
 /// A connection keeps two buffers of 32 frames, and goes round in them: with frames of the usual 128 KiB those would be
 /// most of what an idle service occupies. An ordinary parcel of 64 events fits in one of these; a larger body is split.
 /// Headers are not: those of one message must fit, and ours take a tenth of it.
@@ -44,7 +45,7 @@ impl From<lapin::Error> for BrokerError {
 }
 
 impl BrokerError {
-    pub(super) fn timeout(_: tokio::time::error::Elapsed) -> Self {
+    fn timeout(_: tokio::time::error::Elapsed) -> Self {
         Self::Outage(format!("no answer within {} s", ANSWER.as_secs()))
     }
 }
@@ -69,15 +70,40 @@ struct Inner {
 #[derive(Default)]
 struct Current {
     connection: Option<Connection>,
+    /// Cancelled when that ends.
+    lost: CancellationToken,
     generation: u64,
-    /// The present outage was logged.
-    is_away: bool,
+    /// The present outage, as it was logged last.
+    outage: Option<String>,
 }
 
 /// A channel, and which of the link's successive connections it is on.
 pub struct Lane {
     pub channel: Channel,
+    lost: CancellationToken,
     generation: u64,
+}
+
+impl Lane {
+    /// What the broker answers. Everything that is asked of it is asked through here: the client never answers what it
+    /// was asked between the end of its connection and its own noticing.
+    pub async fn ask<T>(&self, question: impl Future<Output = lapin::Result<T>>) -> Result<T, BrokerError> {
+        tokio::select! {
+            biased;
+            answer = tokio::time::timeout(ANSWER, question) => Ok(answer.map_err(BrokerError::timeout)??),
+            () = self.lost.cancelled() => Err(BrokerError::Outage("the connection was lost".to_owned())),
+        }
+    }
+
+    /// Returns when the connection has ended.
+    pub async fn lost(&self) {
+        self.lost.cancelled().await;
+    }
+
+    #[must_use]
+    pub fn is_lost(&self) -> bool {
+        self.lost.is_cancelled() || !self.channel.status().connected()
+    }
 }
 
 /// What is to be said of a link on `/readyz`.
@@ -107,29 +133,35 @@ impl Link {
     /// A fresh channel, on the present connection or on a new one.
     pub async fn lane(&self) -> Result<Lane, BrokerError> {
         let mut current = self.inner.current.lock().await;
-        if let Some(connection) = current.connection.as_ref().filter(|c| c.status().connected()) {
+        let is_up = |connection: &&Connection| connection.status().connected() && !current.lost.is_cancelled();
+        if let Some(connection) = current.connection.as_ref().filter(is_up) {
             let opened = tokio::time::timeout(ANSWER, connection.create_channel());
             let channel = opened.await.map_err(BrokerError::timeout)??;
-            return Ok(Lane { channel, generation: current.generation });
+            return Ok(Lane { channel, lost: current.lost.clone(), generation: current.generation });
         }
         current.connection = None;
-        match tokio::time::timeout(ANSWER, self.connect(current.generation + 1))
+        let lost = CancellationToken::new();
+        match tokio::time::timeout(ANSWER, self.connect(current.generation + 1, lost.clone()))
             .await
             .map_err(BrokerError::timeout)
             .flatten()
         {
             Ok((connection, channel)) => {
                 current.connection = Some(connection);
+                current.lost = lost.clone();
                 current.generation += 1;
-                current.is_away = false;
+                current.outage = None;
                 self.inner.newest.store(current.generation, Ordering::Release);
                 self.inner.state.send_replace(LinkState::Up);
                 tracing::info!(broker.link = self.inner.name, "connected to the broker");
-                Ok(Lane { channel, generation: current.generation })
+                Ok(Lane { channel, lost, generation: current.generation })
             }
             Err(error) => {
                 self.inner.state.send_replace(LinkState::Down(error.to_string()));
-                if !std::mem::replace(&mut current.is_away, true) {
+                // Once for each thing that is wrong: a broker that is back but refuses is another matter than none.
+                let why = error.to_string();
+                if current.outage.as_ref() != Some(&why) {
+                    current.outage = Some(why);
                     let at = format!("{}:{}", self.inner.uri.authority.host, self.inner.uri.authority.port);
                     tracing::error!(broker.link = self.inner.name, broker.address = at, %error, "no connection to the broker; trying until there is one");
                 }
@@ -149,7 +181,7 @@ impl Link {
         }
     }
 
-    async fn connect(&self, generation: u64) -> Result<(Connection, Channel), BrokerError> {
+    async fn connect(&self, generation: u64, lost: CancellationToken) -> Result<(Connection, Channel), BrokerError> {
         let inner = &self.inner;
         let properties = ConnectionProperties::default().with_connection_name(inner.name.clone().into());
         let connection = Connection::connect_uri(inner.uri.clone(), properties).await?;
@@ -160,6 +192,9 @@ impl Link {
         // The listener ends with the connection, and this task with it.
         tokio::spawn(async move {
             while let Some(event) = events.next().await {
+                if matches!(event, lapin::Event::Error(_)) {
+                    lost.cancel();
+                }
                 match event {
                     // Closed by us, or followed by another connection already.
                     lapin::Event::Error(_)
@@ -174,6 +209,7 @@ impl Link {
                     _ => {}
                 }
             }
+            lost.cancel();
         });
         let channel = connection.create_channel().await?;
         inner.topology.declare(&channel).await?;
@@ -194,6 +230,7 @@ impl Link {
         }
         if let Some(connection) = current.connection.take() {
             tracing::warn!(broker.link = self.inner.name, why, "giving up a connection to the broker");
+            current.lost.cancel();
             self.inner.state.send_replace(LinkState::Closed);
             self.close_quietly(connection).await;
             self.inner.state.send_replace(LinkState::Down(why.to_owned()));

@@ -22,7 +22,7 @@ use uuid::Uuid;
 
 use super::{
     CONTENT_TYPE,
-    connection::{ANSWER, BrokerError, Lane, Link},
+    connection::{BrokerError, Lane, Link},
 };
 use crate::events::Parcel;
 
@@ -107,8 +107,7 @@ async fn run(link: &Link, queue: &Queue, stop: &CancellationToken) {
 }
 
 async fn confirming(lane: &Lane) -> Result<(), BrokerError> {
-    let asked = lane.channel.confirm_select(ConfirmSelectOptions::default());
-    Ok(tokio::time::timeout(ANSWER, asked).await.map_err(BrokerError::timeout)??)
+    lane.ask(lane.channel.confirm_select(ConfirmSelectOptions::default())).await
 }
 
 /// Publishes until told to stop (`None`) or until the connection is of no more use (why).
@@ -119,22 +118,17 @@ async fn serve(
     jobs: &mut Vec<Job>,
     stop: &CancellationToken,
 ) -> Option<String> {
-    let mut state = link.watch();
     loop {
         tokio::select! {
             biased;
             () = stop.cancelled() => return None,
             // Reconnect as soon as the connection is lost, not when the next parcel finds out.
-            _ = state.changed() => {
-                if !lane.channel.status().connected() {
-                    return Some("the connection was lost".to_owned());
-                }
-            }
+            () = lane.lost() => return Some("the connection was lost".to_owned()),
             received = async { queue.lock().await.recv_many(jobs, WINDOW).await } => {
                 if received == 0 {
                     return None;
                 }
-                let published = match publish_all(&lane.channel, jobs).await {
+                let published = match publish_all(lane, jobs).await {
                     // Somebody has removed a queue or a binding of ours. Whoever tries again will find it.
                     Ok(Published { returned: true }) => link.declare(lane).await,
                     Ok(Published { returned: false }) => Ok(()),
@@ -150,7 +144,7 @@ async fn serve(
 
 /// Publishes what the jobs ask for, all of them together, in groups that fit the window. After an error the rest is
 /// answered as not published.
-async fn publish_all(channel: &Channel, jobs: &mut Vec<Job>) -> Result<Published, BrokerError> {
+async fn publish_all(lane: &Lane, jobs: &mut Vec<Job>) -> Result<Published, BrokerError> {
     jobs.retain(|job| !job.answer.is_closed() && job.expires > Instant::now());
     let parcels: Vec<&Parcel> = jobs.iter().flat_map(|job| &job.parcels).collect();
     let mut answers: Answers = Vec::with_capacity(parcels.len());
@@ -159,7 +153,7 @@ async fn publish_all(channel: &Channel, jobs: &mut Vec<Job>) -> Result<Published
     while !rest.is_empty() {
         let (group, after) = rest.split_at(window(rest));
         rest = after;
-        match publish_group(channel, group).await {
+        match publish_group(lane, group).await {
             Ok((group_answers, returned)) => {
                 answers.extend(group_answers);
                 result = result.map(|before| Published { returned: before.returned || returned });
@@ -191,9 +185,12 @@ fn window(parcels: &[&Parcel]) -> usize {
 }
 
 /// Publishes the parcels, and says of each whether the broker has it, and whether it returned any.
-async fn publish_group(channel: &Channel, group: &[&Parcel]) -> Result<(Answers, bool), BrokerError> {
-    let mut on_their_way: FuturesUnordered<_> =
-        group.iter().enumerate().map(|(i, parcel)| async move { (i, publish_one(channel, parcel).await) }).collect();
+async fn publish_group(lane: &Lane, group: &[&Parcel]) -> Result<(Answers, bool), BrokerError> {
+    let mut on_their_way: FuturesUnordered<_> = group
+        .iter()
+        .enumerate()
+        .map(|(i, parcel)| async move { (i, publish_one(&lane.channel, parcel).await) })
+        .collect();
     let mut confirmed = vec![false; group.len()];
     let mut returned: HashSet<Uuid> = HashSet::new();
     let drained = async {
@@ -209,7 +206,7 @@ async fn publish_group(channel: &Channel, group: &[&Parcel]) -> Result<(Answers,
         }
         Ok::<_, lapin::Error>(())
     };
-    tokio::time::timeout(ANSWER, drained).await.map_err(BrokerError::timeout)??;
+    lane.ask(drained).await?;
     metrics::counter!("conveyor_parcels_published_total").increment(group.len() as u64);
     let answers = group
         .iter()

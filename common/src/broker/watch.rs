@@ -5,10 +5,7 @@ use std::time::Duration;
 use lapin::options::QueueDeclareOptions;
 use tokio_util::sync::CancellationToken;
 
-use super::{
-    connection::{ANSWER, Link},
-    topology::UNROUTABLE,
-};
+use super::{connection::Link, topology::UNROUTABLE};
 
 const EVERY: Duration = Duration::from_secs(2);
 
@@ -26,7 +23,7 @@ pub async fn watch_depths(link: Link, dead_letter_queues: Vec<String>, stop: Can
             for ((queue, what), depth) in queues.iter().zip(&mut depths) {
                 let options = QueueDeclareOptions { passive: true, durable: true, ..Default::default() };
                 let asked = lane.channel.queue_declare(queue.as_str().into(), options, Default::default());
-                let Ok(Ok(answer)) = tokio::time::timeout(ANSWER, asked).await else {
+                let Ok(answer) = lane.ask(asked).await else {
                     lost = true;
                     break;
                 };

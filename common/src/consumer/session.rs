@@ -28,7 +28,6 @@ use crate::{
     backoff::Backoff,
     broker::{Lane, Link, Publisher},
     config,
-    db::describe,
     events::{Event, Opened},
     outbox::Units,
     trace,
@@ -106,7 +105,7 @@ impl<P: Process> Consumer<P> {
                 End::Lost(why) => self.shared.link.give_up(&lane, &why).await,
                 End::Held(why) => {
                     tracing::warn!(queue = self.queue, why, "held for too long; the deliveries go back to the queue");
-                    let _ = lane.channel.close(200, "held".into()).await;
+                    let _ = lane.ask(lane.channel.close(200, "held".into())).await;
                     if !self.until_the_database_takes_writes().await {
                         return;
                     }
@@ -168,11 +167,7 @@ impl<P: Process> Consumer<P> {
             let options = BasicConsumeOptions::default();
             lane.channel.basic_consume(self.queue.into(), "".into(), options, FieldTable::default()).await
         };
-        match tokio::time::timeout(Duration::from_secs(10), asked).await {
-            Ok(Ok(stream)) => Ok(Intake::new(stream)),
-            Ok(Err(error)) => Err(describe(&error)),
-            Err(_) => Err("the broker did not answer".to_owned()),
-        }
+        lane.ask(asked).await.map(Intake::new).map_err(|error| error.to_string())
     }
 
     /// Takes batch after batch until the stream ends; says whether we ended it.
@@ -198,6 +193,7 @@ impl<P: Process> Consumer<P> {
         loop {
             let batch = tokio::select! {
                 biased;
+                () = lane.lost() => return Err(End::Lost("the connection was lost".to_owned())),
                 batch = intake.next(settings) => batch,
                 () = self.told_to_stop(), if cancelled.is_none() => {
                     self.cancel(lane, intake).await?;
@@ -209,13 +205,13 @@ impl<P: Process> Consumer<P> {
                     continue;
                 }
                 () = tokio::time::sleep_until(acknowledge_at), if !done.is_empty() && !self.shared.stop.is_cancelled() => {
-                    self.acknowledge(&mut done, &suspects).await?;
+                    self.acknowledge(lane, &mut done, &suspects).await?;
                     unacked = 0;
                     continue;
                 }
             };
             let Some(batch) = batch else {
-                let acknowledged = self.acknowledge(&mut done, &suspects).await;
+                let acknowledged = self.acknowledge(lane, &mut done, &suspects).await;
                 if cancelled.is_some() {
                     acknowledged?;
                     self.handle_alone(lane, suspects).await?;
@@ -224,7 +220,7 @@ impl<P: Process> Consumer<P> {
             };
             let is_new = batch.iter().all(|delivered| delivered.returns == 0);
             if width == Width::Wide && !is_new {
-                self.acknowledge(&mut done, &suspects).await?;
+                self.acknowledge(lane, &mut done, &suspects).await?;
                 suspects.extend(batch);
                 if cancelled.is_none() {
                     self.cancel(lane, intake).await?;
@@ -247,7 +243,7 @@ impl<P: Process> Consumer<P> {
                         if cancelled.is_none() {
                             self.cancel(lane, intake).await?;
                         }
-                        self.acknowledge(&mut done, &suspects).await?;
+                        self.acknowledge(lane, &mut done, &suspects).await?;
                     }
                     return Err(end);
                 }
@@ -270,7 +266,7 @@ impl<P: Process> Consumer<P> {
             }
             // The broker must not run out of room to send before then.
             if cancelled.is_some() || Instant::now() >= acknowledge_at || unacked * 2 >= self.prefetch(width).into() {
-                self.acknowledge(&mut done, &suspects).await?;
+                self.acknowledge(lane, &mut done, &suspects).await?;
                 unacked = 0;
             }
             metrics::histogram!("conveyor_batch_events", "queue" => self.queue).record(events as f64);
@@ -283,11 +279,11 @@ impl<P: Process> Consumer<P> {
     }
 
     /// Acknowledges what is done, and nothing that was put aside before it.
-    async fn acknowledge(&self, done: &mut Vec<Acker>, suspects: &[Delivered]) -> Result<(), End> {
+    async fn acknowledge(&self, lane: &Lane, done: &mut Vec<Acker>, suspects: &[Delivered]) -> Result<(), End> {
         if suspects.is_empty() {
-            settle::ack_up_to(done.drain(..).next_back()).await.map_err(End::Lost)
+            settle::ack_up_to(lane, done.drain(..).next_back()).await.map_err(End::Lost)
         } else {
-            settle::ack_each(done.drain(..)).await.map_err(End::Lost)
+            settle::ack_each(lane, done.drain(..)).await.map_err(End::Lost)
         }
     }
 
@@ -295,7 +291,7 @@ impl<P: Process> Consumer<P> {
     async fn handle_alone(&self, lane: &Lane, suspects: Vec<Delivered>) -> Result<(), End> {
         for suspect in suspects {
             let done = self.handle(lane, vec![suspect]).await?;
-            settle::ack_each(done).await.map_err(End::Lost)?;
+            settle::ack_each(lane, done).await.map_err(End::Lost)?;
         }
         Ok(())
     }
@@ -309,11 +305,7 @@ impl<P: Process> Consumer<P> {
     /// Asks the broker to send no more. What it has sent already is still in the intake.
     async fn cancel(&self, lane: &Lane, intake: &Intake) -> Result<(), End> {
         let asked = lane.channel.basic_cancel(intake.tag(), BasicCancelOptions::default());
-        match tokio::time::timeout(Duration::from_secs(10), asked).await {
-            Ok(Ok(())) => Ok(()),
-            Ok(Err(error)) => Err(End::Lost(describe(&error))),
-            Err(_) => Err(End::Lost("the broker did not answer".to_owned())),
-        }
+        lane.ask(asked).await.map_err(|error| End::Lost(error.to_string()))
     }
 
     /// Does all that a batch asks for; what it returns is to be acknowledged.

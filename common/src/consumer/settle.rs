@@ -179,7 +179,7 @@ pub(super) async fn hand_over(shared: &Shared, lane: &Lane, mut parcels: Vec<Par
         if parcels.is_empty() {
             break;
         }
-        if !lane.channel.status().connected() {
+        if lane.is_lost() {
             return Err("the connection was lost".to_owned());
         }
         if shared.stop.is_cancelled() {
@@ -192,25 +192,25 @@ pub(super) async fn hand_over(shared: &Shared, lane: &Lane, mut parcels: Vec<Par
 }
 
 /// Acknowledges everything delivered up to and including this.
-pub(super) async fn ack_up_to(last: Option<Acker>) -> Result<(), String> {
+pub(super) async fn ack_up_to(lane: &Lane, last: Option<Acker>) -> Result<(), String> {
     match last {
-        Some(last) => ack(&last, true).await,
+        Some(last) => ack(lane, &last, true).await,
         None => Ok(()),
     }
 }
 
 /// Acknowledges these and nothing else.
-pub(super) async fn ack_each(done: impl IntoIterator<Item = Acker>) -> Result<(), String> {
+pub(super) async fn ack_each(lane: &Lane, done: impl IntoIterator<Item = Acker>) -> Result<(), String> {
     for acker in done {
-        ack(&acker, false).await?;
+        ack(lane, &acker, false).await?;
     }
     Ok(())
 }
 
-async fn ack(acker: &Acker, multiple: bool) -> Result<(), String> {
-    match acker.ack(BasicAckOptions { multiple }).await {
+async fn ack(lane: &Lane, acker: &Acker, multiple: bool) -> Result<(), String> {
+    match lane.ask(acker.ack(BasicAckOptions { multiple })).await {
         Ok(true) => Ok(()),
         Ok(false) => Err("the channel was closed before the acknowledgement".to_owned()),
-        Err(error) => Err(crate::db::describe(&error)),
+        Err(error) => Err(error.to_string()),
     }
 }

@@ -78,7 +78,7 @@ impl Problem {
         Self { retry_after_seconds: Some(1), ..Self::new(codes::OVERLOADED, message) }
     }
 
-    pub(super) fn rate_limited(message: impl Into<String>, seconds: u32) -> Self {
+    pub fn rate_limited(message: impl Into<String>, seconds: u32) -> Self {
         Self { retry_after_seconds: Some(seconds), ..Self::new(codes::RATE_LIMITED, message) }
     }
 

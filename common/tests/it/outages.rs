@@ -1,10 +1,16 @@
 //! A server that is away is nobody's fault: nothing moves, no attempt is spent, and work goes on when it is back.
 
-use std::time::Duration;
+use std::{sync::Arc, time::Duration};
 
+use common::broker::Link;
 use e2e::{
     Database, LONG, Process, Proxy, Server, Vhost, assert_clean, eventually,
     obedient::{self, Deed, WORK, many},
+};
+use futures_util::StreamExt as _;
+use lapin::{
+    options::{BasicAckOptions, BasicConsumeOptions},
+    types::FieldTable,
 };
 use serde_json::Value;
 
@@ -128,6 +134,38 @@ async fn a_broker_that_goes_away_in_the_middle_loses_and_doubles_nothing() {
     assert_clean(&stage.database, &stage.vhost).await;
     worker.stop().await;
     assert_clean(&stage.database, &stage.vhost).await;
+}
+
+/// What the client is asked in the moment between the end of its connection and its own noticing is never answered.
+#[tokio::test]
+#[expect(clippy::disallowed_methods, reason = "this thread has to stand still for the moment to last")]
+async fn nobody_waits_for_an_answer_on_a_connection_that_is_gone() {
+    let stage = Stage::set().await;
+    stage.send(&many(1, Deed::Succeed)).await;
+    // On a thread of its own: nothing else of this one runs until the question is asked.
+    let away = tokio::runtime::Builder::new_multi_thread().worker_threads(1).enable_all().build().unwrap();
+    let to = stage.vhost.address().to_owned();
+    let way = away.spawn(async move { Proxy::to(&to).await }).await.unwrap();
+    let url = stage.vhost.url_through(&way.address()).into();
+    let link = Link::new(&url, "test".to_owned(), Arc::new(topology())).unwrap();
+    let lane = link.lane().await.unwrap();
+    let asked =
+        lane.channel.basic_consume(WORK.name.into(), "".into(), BasicConsumeOptions::default(), FieldTable::default());
+    let delivery = asked.await.unwrap().next().await.unwrap().unwrap();
+
+    std::thread::spawn(move || {
+        away.block_on(way.cut());
+        away.shutdown_background();
+    })
+    .join()
+    .unwrap();
+    // The client's own thread hears of it, and all this thread could run has to wait.
+    tokio::task::yield_now().await;
+    std::thread::sleep(Duration::from_millis(300));
+    let began = tokio::time::Instant::now();
+    let asked = lane.ask(delivery.acker.ack(BasicAckOptions::default())).await;
+    assert!(asked.is_err(), "{asked:?}");
+    assert!(began.elapsed() < Duration::from_secs(2), "noticed only after {:?}", began.elapsed());
 }
 
 #[tokio::test]

@@ -95,9 +95,31 @@ impl Line {
         while last != (wanted, wanted, wanted) {
             let row = client.query_one(sql, &[]).await.expect("counting");
             last = (row.get(0), row.get(1), row.get(2));
-            assert!(began.elapsed() < within, "paid, confirmed, told: {last:?} of {wanted}");
+            if began.elapsed() >= within {
+                panic!("paid, confirmed, told: {last:?} of {wanted}; {}", self.state().await);
+            }
             tokio::time::sleep(Duration::from_millis(50)).await;
         }
+    }
+
+    /// Where the work may be, and who is not well.
+    async fn state(&self) -> String {
+        let mut state = Vec::new();
+        for process in &self.processes {
+            let ready = match process.http.get("/readyz").await {
+                Ok(answer) => answer.text(),
+                Err(error) => error.to_string(),
+            };
+            state.push(format!("{}: {ready}", process.name()));
+        }
+        for (_, schema) in SERVICES {
+            let rows = self.database.count(&format!("SELECT count(*) FROM {schema}.outbox")).await;
+            state.push(format!("{schema}.outbox: {rows}"));
+        }
+        for (queue, (ready, unacknowledged)) in self.vhost.depths().await {
+            state.push(format!("{queue}: {ready} ready, {unacknowledged} not acknowledged"));
+        }
+        state.join("\n")
     }
 
     /// Fails unless everything adds up for exactly so many orders of the documented kind, and nothing is left over.

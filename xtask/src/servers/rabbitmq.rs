@@ -176,6 +176,24 @@ impl RabbitMq {
         command
     }
 
+    /// Has an old release start with the module that `rabbit_fifo_dlx_sup.erl` tells of.
+    fn correct(&self, program: &Path, node: &mut Command) -> Result<()> {
+        // `…/rabbitmq_server-3.10.8/sbin/rabbitmq-server`
+        let place = program.canonicalize()?;
+        let is_of = |release: &str| place.to_string_lossy().contains(&format!("/rabbitmq_server-{release}."));
+        if !is_of("3.10") && !is_of("3.11") {
+            return Ok(());
+        }
+        let source = self.dir.join("rabbit_fifo_dlx_sup.erl");
+        fs::write(&source, include_str!("rabbit_fifo_dlx_sup.erl"))?;
+        let compiled = self.command(Path::new("erlc")).arg(&source).output().context("cannot run erlc")?;
+        if !compiled.status.success() {
+            bail!("erlc refuses {}: {}", source.display(), String::from_utf8_lossy(&compiled.stdout));
+        }
+        node.env("RABBITMQ_SERVER_CODE_PATH", &self.dir).env("RABBITMQ_BOOT_MODULE", "rabbit_fifo_dlx_sup");
+        Ok(())
+    }
+
     fn await_ready(&self, node: &mut Child) -> Result<()> {
         const PATIENCE: Duration = Duration::from_secs(120);
         let began = Instant::now();
@@ -228,11 +246,12 @@ impl Server for RabbitMq {
         install::ensure(&[install::RABBITMQ])?;
         let program = find_server().context("rabbitmq-server cannot be found")?;
         self.configure()?;
+        let mut command = self.command(&program);
+        self.correct(&program, &mut command)?;
         say::step(format!("RabbitMQ: starting on port {}, which takes some seconds", self.port));
         // Whatever it says before its own log begins.
         let output = File::create(self.log()).with_context(|| format!("cannot write {}", self.log().display()))?;
-        let mut node = self
-            .command(&program)
+        let mut node = command
             .stdout(output.try_clone()?)
             .stderr(output)
             .spawn()
