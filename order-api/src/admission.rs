@@ -1,5 +1,5 @@
-//! Who may still wait. An order that would wait too long is refused before anybody looks at it: that costs next to
-//! nothing, while one that is written too late costs as much as any, and its client has gone.
+//! Who may still wait. What would wait too long is refused before anybody looks at it: that costs next to nothing, while
+//! an order that is written too late, or an answer that is read too late, costs as much as any, and its client has gone.
 
 use std::{
     sync::{
@@ -11,64 +11,84 @@ use std::{
 
 use tokio::time::Instant;
 
-use crate::Orders;
-
-/// What one group took counts so much for what the next will take: 1 part in this many.
-const MEMORY: u64 = 4;
-/// And after so long without one it says nothing any more.
+/// After so long without a group, what one took says nothing any more about the next; and if others have been waiting all
+/// that time, everything stands still.
 const FORGOTTEN: Duration = Duration::from_secs(1);
 
-/// How many wait, and how quickly they are written.
-pub(super) struct Admission {
+/// One that took far longer than usual may be an accident, such as a connection that had to be made first. It counts for so
+/// many times the usual at most, or for this.
+const ACCIDENT: u64 = 8;
+const ACCIDENT_MICROS: u64 = 5_000;
+
+/// What bounds a queue.
+#[derive(Debug, Clone)]
+pub(crate) struct Limits {
+    /// So many are served together.
+    pub group: usize,
+    /// What one group took counts so much for what the next will take: 1 part in this many.
+    pub memory: u64,
+    pub most_waiting: usize,
+    /// 0 for as many as can be.
+    pub most_per_second: u32,
+    /// 0 for however long it takes.
+    pub longest_wait_ms: u64,
+}
+
+/// How many wait, and how quickly they are served.
+pub(crate) struct Admission {
+    limits: Limits,
     waiting: AtomicUsize,
-    /// How long a group takes to be written, lately.
+    /// How long a group takes, lately.
     group_micros: AtomicU64,
-    /// When the last of them was, in milliseconds since the beginning.
+    /// When the last of them was, and since when there has always been somebody waiting, in milliseconds since the
+    /// beginning.
     last_ms: AtomicU64,
+    busy_since_ms: AtomicU64,
     began: Instant,
-    group: usize,
-    most_waiting: usize,
-    most_per_second: u32,
-    longest_wait: Option<Duration>,
 }
 
 impl Admission {
-    pub(super) fn new(settings: &Orders) -> Self {
+    pub(crate) fn new(limits: Limits) -> Self {
         Self {
+            limits,
             waiting: AtomicUsize::new(0),
             group_micros: AtomicU64::new(0),
             last_ms: AtomicU64::new(0),
+            busy_since_ms: AtomicU64::new(0),
             began: Instant::now(),
-            group: settings.group_commit,
-            most_waiting: settings.waiting,
-            most_per_second: settings.most_per_second,
-            longest_wait: (settings.longest_wait_ms > 0).then(|| Duration::from_millis(settings.longest_wait_ms)),
         }
     }
 
-    /// A place in the queue, if the wait in it is not too long. So many are queued and not being written yet.
-    pub(super) fn admit(self: &Arc<Self>, queued: usize) -> Option<Place> {
+    /// A place in the queue, if the wait in it is not too long. So many are queued and not being served yet.
+    pub(crate) fn admit(self: &Arc<Self>, queued: usize) -> Option<Place> {
         let ahead = self.waiting.fetch_add(1, Relaxed);
+        if ahead == 0 {
+            self.busy_since_ms.store(self.now_ms(), Relaxed);
+        }
         let place = Place(Arc::clone(self));
-        let is_in_time = self.longest_wait.is_none_or(|longest| self.wait(ahead, queued) <= longest);
-        (ahead < self.most_waiting && is_in_time).then_some(place)
+        let longest = Duration::from_millis(self.limits.longest_wait_ms);
+        let is_in_time = longest.is_zero()
+            || ahead == 0
+            || (self.wait(ahead, queued) <= longest && self.in_vain() <= longest.max(FORGOTTEN));
+        (ahead < self.limits.most_waiting && is_in_time).then_some(place)
     }
 
-    /// How long it takes until so many are written, and until so many may be.
+    /// How long it takes until so many are served, and until so many may be.
     fn wait(&self, ahead: usize, queued: usize) -> Duration {
-        let written = self.lately() as f64 / 1e6 * ahead as f64 / self.group as f64;
-        let allowed = match self.most_per_second {
+        let served = self.lately() as f64 / 1e6 * ahead as f64 / self.limits.group as f64;
+        let allowed = match self.limits.most_per_second {
             0 => 0.0,
             most => queued as f64 / f64::from(most),
         };
-        Duration::from_secs_f64(written.max(allowed))
+        Duration::from_secs_f64(served.max(allowed))
     }
 
-    /// A group took so long to be written.
-    pub(super) fn wrote(&self, took: Duration) {
-        let took = u64::try_from(took.as_micros()).unwrap_or(u64::MAX / MEMORY);
-        let lately = self.lately();
-        self.group_micros.store(lately - lately / MEMORY + took / MEMORY, Relaxed);
+    /// A group took so long.
+    pub(crate) fn served(&self, took: Duration) {
+        let took = u64::try_from(took.as_micros()).unwrap_or(u64::MAX);
+        let (lately, memory) = (self.lately(), self.limits.memory);
+        let took = took.min((lately * ACCIDENT).max(ACCIDENT_MICROS));
+        self.group_micros.store(lately - lately / memory + took / memory, Relaxed);
         self.last_ms.store(self.now_ms(), Relaxed);
     }
 
@@ -76,6 +96,12 @@ impl Admission {
     fn lately(&self) -> u64 {
         let since = self.now_ms().saturating_sub(self.last_ms.load(Relaxed));
         if Duration::from_millis(since) > FORGOTTEN { 0 } else { self.group_micros.load(Relaxed) }
+    }
+
+    /// For how long somebody has been waiting and nothing was served.
+    fn in_vain(&self) -> Duration {
+        let since = self.last_ms.load(Relaxed).max(self.busy_since_ms.load(Relaxed));
+        Duration::from_millis(self.now_ms().saturating_sub(since))
     }
 
     fn now_ms(&self) -> u64 {
@@ -96,9 +122,9 @@ impl Drop for Place {
 mod tests {
     use super::*;
 
-    fn places(settings: Orders, took: Duration) -> usize {
-        let admission = Arc::new(Admission::new(&settings));
-        (0..20).for_each(|_| admission.wrote(took));
+    fn places(limits: Limits, took: Duration) -> usize {
+        let admission = Arc::new(Admission::new(limits));
+        (0..20).for_each(|_| admission.served(took));
         let places: Vec<Place> =
             std::iter::from_fn(|| admission.admit(admission.waiting.load(Relaxed))).take(10_000).collect();
         let many = places.len();
@@ -107,33 +133,56 @@ mod tests {
         many
     }
 
-    fn settings() -> Orders {
-        Orders { group_commit: 100, waiting: 2_000, longest_wait_ms: 100, ..Orders::default() }
+    fn limits() -> Limits {
+        Limits { group: 100, memory: 4, most_waiting: 2_000, most_per_second: 0, longest_wait_ms: 100 }
     }
 
     #[test]
-    fn only_so_many_wait_as_are_written_in_time() {
+    fn only_so_many_wait_as_are_served_in_time() {
         let ms = Duration::from_millis;
         // Four groups of 100 in 100 ms, and the one that is looked at.
-        let many = places(settings(), ms(25));
+        let many = places(limits(), ms(25));
         assert!((400..=410).contains(&many), "{many}");
-        assert_eq!(places(Orders { most_per_second: 500, ..settings() }, ms(25)), 51);
-        assert_eq!(places(settings(), ms(1)), 2_000);
-        assert_eq!(places(Orders { longest_wait_ms: 0, ..settings() }, ms(1_000)), 2_000);
+        assert_eq!(places(Limits { most_per_second: 500, ..limits() }, ms(25)), 51);
+        assert_eq!(places(limits(), ms(1)), 2_000);
+        assert_eq!(places(Limits { longest_wait_ms: 0, ..limits() }, ms(1_000)), 2_000);
     }
 
     #[tokio::test(start_paused = true)]
     async fn what_was_slow_before_a_pause_is_forgotten() {
-        let admission = Arc::new(Admission::new(&settings()));
-        admission.wrote(Duration::from_secs(60));
+        let admission = Arc::new(Admission::new(limits()));
+        (0..20).for_each(|_| admission.served(Duration::from_secs(60)));
         let place = admission.admit(0);
         assert!(place.is_some() && admission.admit(1).is_none());
+        drop(place);
         tokio::time::advance(FORGOTTEN + Duration::from_millis(1)).await;
-        assert!(admission.admit(1).is_some());
+        let place = admission.admit(0);
+        assert!(place.is_some() && admission.admit(1).is_some());
+    }
+
+    #[test]
+    fn a_slow_beginning_makes_nobody_wait() {
+        let admission = Arc::new(Admission::new(Limits { group: 3, memory: 32, ..limits() }));
+        (0..3).for_each(|_| admission.served(Duration::from_millis(400)));
+        let places: Vec<_> = (0..64).filter_map(|_| admission.admit(0)).collect();
+        assert_eq!(places.len(), 64);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn while_nothing_is_served_only_few_may_wait() {
+        let admission = Arc::new(Admission::new(limits()));
+        let mut places: Vec<Place> = (0..150).filter_map(|_| admission.admit(0)).collect();
+        assert_eq!(places.len(), 150);
+        tokio::time::advance(FORGOTTEN + Duration::from_millis(1)).await;
+        assert!(admission.admit(0).is_none());
+        // But the first may always try.
+        places.clear();
+        tokio::time::advance(Duration::from_secs(5)).await;
+        assert!(admission.admit(0).is_some());
     }
 
     #[test]
     fn however_slow_it_is_one_may_always_wait() {
-        assert_eq!(places(settings(), Duration::from_secs(600)), 1);
+        assert_eq!(places(limits(), Duration::from_secs(600)), 1);
     }
 }

@@ -19,19 +19,26 @@ pub(crate) use create::{CreateOrder, Wanted};
 use std::sync::Arc;
 
 use axum::{Extension, Router};
-use common::{auth::Tokens, http::Problem, money::Currency, outbox::Units};
+use common::{
+    auth::{Caller, Tokens},
+    http::Problem,
+    money::Currency,
+    outbox::Units,
+};
 use utoipa_axum::{router::OpenApiRouter, routes};
 
 use crate::{
     catalogue::Catalogue,
     intake::Intake,
     signing::Signatures,
-    watch::{Place, Watch},
+    turns::Turns,
+    watch::{Full, Place, Watch},
 };
 
 /// What every route can reach. Shared, for it is handed from layer to layer with every request.
 pub(crate) struct State {
     units: Units,
+    turns: Turns,
     catalogue: Catalogue,
     intake: Intake,
     /// None where signatures are not required.
@@ -43,13 +50,14 @@ pub(crate) struct State {
 impl State {
     pub(crate) fn new(
         units: Units,
+        turns: Turns,
         catalogue: Catalogue,
         intake: Intake,
         signatures: Option<Signatures>,
         watch: Watch,
         currency: Currency,
     ) -> Self {
-        Self { units, catalogue, intake, signatures, watch, currency }
+        Self { units, turns, catalogue, intake, signatures, watch, currency }
     }
 }
 
@@ -81,7 +89,11 @@ fn described() -> OpenApiRouter<Arc<State>> {
         .routes(routes!(docs::style))
 }
 
-/// A place among those who wait for an order's next step.
-fn place(state: &State) -> Result<Place, Problem> {
-    state.watch.place().ok_or_else(|| Problem::unavailable("too many are waiting for orders; try again shortly"))
+/// A place among those who wait for an order's next step. A customer can have only so many of them.
+fn place(state: &State, caller: &Caller) -> Result<Place, Problem> {
+    let counted = (!caller.may_see_everything()).then_some(&caller.user_id);
+    state.watch.place(counted).map_err(|full| match full {
+        Full::All => Problem::overloaded("too many are waiting for orders; try again shortly"),
+        Full::Theirs => Problem::rate_limited("this user is waiting for too many orders already; close some first", 1),
+    })
 }

@@ -1,7 +1,6 @@
 //! Group commit: concurrent requests share one transaction, and before it whatever else can be done for many at once.
 //! While one group is being written, the next gathers.
 
-mod admission;
 mod gather;
 
 use std::{
@@ -25,10 +24,10 @@ use tokio::{
 };
 use tracing::Span;
 
-pub(crate) use self::admission::Place;
-use self::{admission::Admission, gather::Gather};
+use self::gather::Gather;
 use crate::{
     Orders,
+    admission::{Admission, Place},
     catalogue::Catalogue,
     http::{CreateOrder, Wanted, codes},
     once::Once,
@@ -99,7 +98,7 @@ impl Intake {
         settings: &Orders,
     ) -> (Self, impl Future<Output = ()> + Send + use<>) {
         let (sender, mut queue) = mpsc::channel(settings.waiting);
-        let admission = Arc::new(Admission::new(settings));
+        let admission = Arc::new(Admission::new(settings.limits()));
         let writer = Writer { units, signatures, catalogue, currency: settings.currency.clone() };
         let mut gather = Gather::new(settings);
         let intake = Self { queue: sender, admission: Arc::clone(&admission) };
@@ -107,7 +106,7 @@ impl Intake {
             while let Some(group) = gather.group(&mut queue).await {
                 let began = Instant::now();
                 writer.write(group).await;
-                admission.wrote(began.elapsed());
+                admission.served(began.elapsed());
             }
         };
         (intake, write)

@@ -3,6 +3,7 @@
 //! Every decision about an order is made in [`order`], a pure module; everything else here carries it out. Only this
 //! service says `order.*`, and it alone hears what the workers answer.
 
+mod admission;
 mod announce;
 mod cancel;
 mod catalogue;
@@ -15,6 +16,7 @@ mod once;
 pub mod order;
 mod signing;
 mod store;
+mod turns;
 mod watch;
 
 use std::time::Duration;
@@ -29,7 +31,10 @@ use common::{
 use serde::Deserialize;
 use tokio_util::sync::CancellationToken;
 
-use crate::signing::{Signatures, key::Keys};
+use crate::{
+    admission::Limits,
+    signing::{Signatures, key::Keys},
+};
 
 pub const ABOUT: About = About {
     name: "order-api",
@@ -54,9 +59,9 @@ pub struct Orders {
     pub pace_half_per_second: u32,
     pub pace_ms: u64,
     pub pace_until: usize,
-    /// Orders that may wait for their commit; one more is told to come back later.
+    /// Orders that may wait for their commit, and so many readers for their turn; one more is told to come back later.
     pub waiting: usize,
-    /// An order that would wait for longer than this is told at once to come back later; 0 for no such limit.
+    /// One that would wait for longer than this is told so at once; 0 for no such limit.
     pub longest_wait_ms: u64,
     /// No more orders than this are taken in a second; 0 for as many as can be.
     pub most_per_second: u32,
@@ -64,9 +69,11 @@ pub struct Orders {
     pub catalogue_ms: u64,
     /// Whether an order must be signed with a key that is registered for its user.
     pub require_signature: bool,
-    /// How often is asked whether an order that somebody waits for has moved, and how many may wait.
+    /// How often is asked whether an order that somebody waits for has moved, how many may wait, and how many of them may
+    /// be one and the same customer.
     pub watch_ms: u64,
     pub watchers: usize,
+    pub watchers_per_user: usize,
 }
 
 impl Default for Orders {
@@ -84,6 +91,7 @@ impl Default for Orders {
             require_signature: true,
             watch_ms: 100,
             watchers: 15_000,
+            watchers_per_user: 100,
         }
     }
 }
@@ -97,10 +105,22 @@ impl Orders {
         bounded("orders.catalogue_ms", self.catalogue_ms, 10, 600_000)?;
         bounded("orders.watch_ms", self.watch_ms, 10, 10_000)?;
         bounded("orders.watchers", self.watchers, 1, 1_000_000)?;
+        bounded("orders.watchers_per_user", self.watchers_per_user, 1, 1_000_000)?;
         bounded("orders.waiting", self.waiting, 1, 1_000_000)?;
         bounded("orders.longest_wait_ms", self.longest_wait_ms, 0, 600_000)?;
         bounded("orders.most_per_second", self.most_per_second, 0, 1_000_000)?;
         bounded("orders.currency.exponent", self.currency.exponent, 0, 4)
+    }
+
+    /// What bounds the queue of orders; others have another size of group.
+    fn limits(&self) -> Limits {
+        Limits {
+            group: self.group_commit,
+            memory: 4,
+            most_waiting: self.waiting,
+            most_per_second: self.most_per_second,
+            longest_wait_ms: self.longest_wait_ms,
+        }
     }
 }
 
@@ -111,6 +131,7 @@ pub async fn run(settings: Settings<Orders>, stop: CancellationToken) -> Result<
     // Whoever waits has a connection each: some are left for everybody else.
     let own = Orders { watchers: own.watchers.min((common.http.most_connections / 4 * 3).max(1)), ..own };
     let serves_http = common.parts.runs("http");
+    let turns = turns::Turns::new(&own, common.database.pool_size);
     let tokens = if serves_http { Some(Tokens::new(&common.auth)?) } else { None };
     let mut service = Service::new(ABOUT, common, stop)?;
     service.consume(&ORDERS_PROGRESS, handlers::Progress);
@@ -126,6 +147,6 @@ pub async fn run(settings: Settings<Orders>, stop: CancellationToken) -> Result<
     service.spawn(refresh);
     service.spawn(write);
     service.spawn(ask);
-    let state = http::State::new(service.units().clone(), catalogue, intake, signatures, watch, own.currency);
+    let state = http::State::new(service.units().clone(), turns, catalogue, intake, signatures, watch, own.currency);
     service.run(http::routes(state, tokens)).await
 }

@@ -5,7 +5,7 @@
 //! step; and it asks only while somebody waits. While the database is away, everybody waits on.
 
 use std::{
-    collections::{HashMap, hash_map::Entry},
+    collections::{HashMap, hash_map},
     sync::{Arc, Mutex, OnceLock, PoisonError},
     time::Duration,
 };
@@ -14,10 +14,10 @@ use axum::body::Bytes;
 use common::{
     backoff::Backoff,
     db::{Db, DbError},
-    ids::OrderId,
+    ids::{OrderId, UserId},
 };
 use tokio::{
-    sync::{Notify, OwnedSemaphorePermit, Semaphore, watch},
+    sync::{Notify, watch},
     time::Instant,
 };
 use tokio_util::sync::CancellationToken;
@@ -43,13 +43,16 @@ struct Shared {
     watched: Mutex<Watched>,
     somebody_waits: Notify,
     most: usize,
-    places: Arc<Semaphore>,
+    most_per_user: usize,
 }
 
 #[derive(Default)]
 struct Watched {
     /// What is known of each order, and who wants to hear of more.
     orders: HashMap<OrderId, watch::Sender<Arc<Known>>>,
+    /// How many wait, and how many of them are the same customer.
+    waiting: usize,
+    by_user: HashMap<UserId, usize>,
     /// Nobody asks any more: the process stops.
     is_over: bool,
 }
@@ -68,9 +71,33 @@ impl From<Found> for Arc<Known> {
 }
 
 /// A place among those who may wait. They are bounded in number.
-pub(crate) struct Place(
-    #[expect(dead_code, reason = "it is held, and given back by being dropped")] OwnedSemaphorePermit,
-);
+pub(crate) struct Place {
+    shared: Arc<Shared>,
+    user: Option<UserId>,
+}
+
+/// Why there is no place.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Full {
+    All,
+    /// This user has as many as one can have.
+    Theirs,
+}
+
+impl Drop for Place {
+    fn drop(&mut self) {
+        self.shared.with(|watched| {
+            watched.waiting -= 1;
+            let Some(user) = self.user.take() else { return };
+            if let hash_map::Entry::Occupied(mut theirs) = watched.by_user.entry(user) {
+                *theirs.get_mut() -= 1;
+                if *theirs.get() == 0 {
+                    theirs.remove();
+                }
+            }
+        });
+    }
+}
 
 /// Hears of an order's steps. It ends when nobody asks for them any more.
 pub(crate) struct Follower {
@@ -101,7 +128,7 @@ impl Watch {
             watched: Mutex::default(),
             somebody_waits: Notify::new(),
             most: settings.watchers,
-            places: Arc::new(Semaphore::new(settings.watchers)),
+            most_per_user: settings.watchers_per_user,
         });
         let every = Duration::from_millis(settings.watch_ms);
         let ask = {
@@ -117,9 +144,22 @@ impl Watch {
         (Self { shared }, ask)
     }
 
-    /// A place to wait in, if there is one left.
-    pub(crate) fn place(&self) -> Option<Place> {
-        Arc::clone(&self.shared.places).try_acquire_owned().ok().map(Place)
+    /// A place to wait in, counted as this user's.
+    pub(crate) fn place(&self, user: Option<&UserId>) -> Result<Place, Full> {
+        self.shared.with(|watched| {
+            if watched.waiting >= self.shared.most {
+                return Err(Full::All);
+            }
+            if let Some(user) = user {
+                let theirs = watched.by_user.entry(user.clone()).or_default();
+                if *theirs >= self.shared.most_per_user {
+                    return Err(Full::Theirs);
+                }
+                *theirs += 1;
+            }
+            watched.waiting += 1;
+            Ok(Place { shared: Arc::clone(&self.shared), user: user.cloned() })
+        })
     }
 
     /// From here on: the order as it was found, or as it is known by now, and every step after that.
@@ -129,12 +169,12 @@ impl Watch {
                 return watch::channel(found.into()).1;
             }
             match watched.orders.entry(found.order.id) {
-                Entry::Vacant(entry) => {
+                hash_map::Entry::Vacant(entry) => {
                     let (sender, news) = watch::channel(found.into());
                     entry.insert(sender);
                     news
                 }
-                Entry::Occupied(entry) => {
+                hash_map::Entry::Occupied(entry) => {
                     tell(entry.get(), found);
                     entry.get().subscribe()
                 }
@@ -163,12 +203,13 @@ impl Shared {
 
     /// The orders that somebody still waits for, and the version that is known of each.
     fn known(&self) -> (Vec<Uuid>, Vec<i32>) {
-        let known: (Vec<Uuid>, Vec<i32>) = self.with(|watched| {
+        let (known, waiting): ((Vec<Uuid>, Vec<i32>), usize) = self.with(|watched| {
             watched.orders.retain(|_, readers| readers.receiver_count() > 0);
-            watched.orders.iter().map(|(id, readers)| (id.0, readers.borrow().found.order.version)).unzip()
+            let known = watched.orders.iter().map(|(id, readers)| (id.0, readers.borrow().found.order.version));
+            (known.unzip(), watched.waiting)
         });
         metrics::gauge!("conveyor_watched_orders").set(known.0.len() as f64);
-        metrics::gauge!("conveyor_watchers").set(self.most.saturating_sub(self.places.available_permits()) as f64);
+        metrics::gauge!("conveyor_watchers").set(waiting as f64);
         known
     }
 }

@@ -267,6 +267,42 @@ async fn more_requests_than_are_answered_at_once_are_refused_at_once() {
 }
 
 #[tokio::test]
+async fn readers_who_would_wait_too_long_are_refused_at_once_and_orders_are_taken() {
+    let api = Api::start(&[("ORDERS__REQUIRE_SIGNATURE", "false"), ("DATABASE__POOL_SIZE", "4")]).await;
+    // What they want to read cannot be read, and orders do not need it.
+    let holder = api.database.connect().await;
+    holder.batch_execute("BEGIN; LOCK TABLE orders.signing_keys").await.unwrap();
+    let mut held = JoinSet::new();
+    let read =
+        async |http: &Client| http.get_as(&format!("/api/users/{USER}/signing-keys"), &token(USER)).await.unwrap();
+    let http = Arc::new(Client::new(&format!("http://127.0.0.1:{}", api.process.port)));
+    for _ in 0..200 {
+        let http = Arc::clone(&http);
+        held.spawn(async move { read(&http).await });
+    }
+    eventually(LONG, "one is refused", async || {
+        let asked = tokio::time::timeout(Duration::from_millis(500), read(&http)).await;
+        asked.is_ok_and(|answer| answer.status == 503).then_some(())
+    })
+    .await;
+    let began = Instant::now();
+    for _ in 0..20 {
+        let answer = read(&http).await;
+        assert_eq!((answer.status.as_u16(), code(&answer)), (503, "overloaded".to_owned()), "{}", answer.text());
+        assert_eq!(number(&answer, "retry-after"), 1);
+    }
+    for _ in 0..20 {
+        let answer = api.process.http.post_json("/api/orders/create", &documented()).await.unwrap();
+        assert_eq!(answer.status, 200, "{}", answer.text());
+    }
+    assert!(began.elapsed() < Duration::from_secs(3), "it took {:?}", began.elapsed());
+    holder.batch_execute("ROLLBACK").await.unwrap();
+    let answers = held.join_all().await;
+    assert!(answers.iter().any(|answer| answer.status == 200), "of those who waited nobody was answered");
+    assert_eq!(read(&http).await.status, 200);
+}
+
+#[tokio::test]
 async fn an_answer_and_every_line_of_the_log_about_a_request_carry_its_id() {
     let mut api = Api::start(&[("HTTP__ALLOWED_ORIGINS", "https://shop.example")]).await;
     let preflight = [("origin", "https://shop.example"), ("access-control-request-method", "POST")];

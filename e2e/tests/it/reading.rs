@@ -119,6 +119,33 @@ async fn no_more_may_wait_than_there_are_places() {
 }
 
 #[tokio::test]
+async fn one_customer_has_only_so_many_of_the_places() {
+    let alone = Alone::start(&[("CONVEYOR__ORDERS__WATCHERS_PER_USER", "2")]).await;
+    let order = alone.place().await;
+    let mut streams = Vec::new();
+    for _ in 0..2 {
+        let mut stream = Stream::open(alone.api.port, &order, None).await;
+        stream.until("id: 1").await;
+        streams.push(stream);
+    }
+    for path in [format!("/api/orders/{order}?wait=5"), format!("/api/orders/{order}/events")] {
+        let answer = alone.api.http.get_as(&path, &token(USER)).await.unwrap();
+        assert_eq!((answer.status.as_u16(), answer.headers.contains_key("retry-after")), (429, true), "{path}");
+    }
+    // The shop reads for many.
+    let path = format!("/api/orders/{order}?wait=1");
+    for _ in 0..3 {
+        assert_eq!(alone.api.http.get_as(&path, &shop("staff")).await.unwrap().status, 200);
+    }
+    streams.pop();
+    eventually(LONG, "a place is free again", async || {
+        let answer = alone.api.http.get_as(&path, &token(USER)).await.unwrap();
+        (answer.status == 200).then_some(())
+    })
+    .await;
+}
+
+#[tokio::test]
 async fn a_stop_ends_streams_and_waiting_at_once() {
     let mut alone = Alone::start(&[]).await;
     let order = alone.place().await;

@@ -204,7 +204,9 @@ async fn ten_thousand_streams_cost_one_query_a_tick_and_hear_their_end_within_a_
     let (_, most) = getrlimit(Resource::RLIMIT_NOFILE).unwrap();
     assert!(most > MANY as u64 + 500, "this test opens {MANY} connections, and may open {most} files");
     setrlimit(Resource::RLIMIT_NOFILE, most, most).unwrap();
-    let alone = Alone::start(&[("CONVEYOR__LOG__FILTER", "warn")]).await;
+    let most = MANY.to_string();
+    let settings = [("CONVEYOR__LOG__FILTER", "warn"), ("CONVEYOR__ORDERS__WATCHERS_PER_USER", most.as_str())];
+    let alone = Alone::start(&settings).await;
     let mut orders = Vec::new();
     while orders.len() < ORDERS {
         orders.extend(futures_util::future::join_all((0..50).map(|_| alone.place())).await);

@@ -6,7 +6,7 @@ use axum::extract::{FromRequest, Request};
 use common::http::{self, Problem};
 
 use super::State;
-use crate::intake::Place;
+use crate::admission::Place;
 
 /// What a request brings, once it has a place in the queue. Where there is none, it is refused before anything in it is
 /// looked at.

@@ -71,20 +71,17 @@ pub(super) async fn cancel(
     }
     let incoming = headers.get("traceparent").and_then(|value| value.to_str().ok());
     let trace = trace::of_request(incoming);
-    match cancel::cancel(&api.units, id, |order| canceller(&caller, order), Some(&trace)).await {
-        Ok(Outcome::Cancelled) => {
+    let cancelled = cancel::cancel(&api.units, id, |order| canceller(&caller, order), Some(&trace));
+    match api.turns.take("orders cannot be changed", cancelled).await? {
+        Outcome::Cancelled => {
             let status = Status::Cancelled.as_str();
             Ok(Json(Cancelled { code: 200, message: "Order cancelled", order_id: id, status }).into_response())
         }
-        Ok(Outcome::TooLate(status)) => {
+        Outcome::TooLate(status) => {
             let message = format!("the order is {status}, and can no longer be cancelled");
             Err(Problem::new(codes::NOT_CANCELLABLE, message))
         }
-        Ok(Outcome::Unknown) => Err(show::unknown()),
-        Err(error) => {
-            tracing::warn!(%error, order.id = %id, "an order could not be cancelled");
-            Err(Problem::unavailable("orders cannot be changed at the moment; try again shortly"))
-        }
+        Outcome::Unknown => Err(show::unknown()),
     }
 }
 

@@ -117,10 +117,7 @@ pub(super) async fn list(State(api): super::SharedState, caller: Caller, address
     };
     query.finish()?;
     let wanted = Wanted { user_id: whose(&caller, user_id)?, ..wanted };
-    let Page { orders, next } = store::list(&api.units.db, &wanted).await.map_err(|error| {
-        tracing::warn!(%error, "orders could not be listed");
-        Problem::unavailable("orders cannot be read at the moment; try again shortly")
-    })?;
+    let Page { orders, next } = api.turns.take("orders cannot be read", store::list(&api.units.db, &wanted)).await?;
     let shown = orders.iter().map(|listed| shown(listed, &api.currency)).collect::<Option<_>>();
     let page = ShownPage {
         code: 200,

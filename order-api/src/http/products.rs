@@ -180,10 +180,7 @@ pub(super) async fn put(
     let (Some(id), Some(product), true) = (id, product, errors.is_empty()) else {
         return Err(Problem::invalid(errors));
     };
-    api.catalogue.put(&id, &product).await.map_err(|error| {
-        tracing::warn!(%error, product.id = %id, "a product could not be stored");
-        Problem::unavailable("the catalogue cannot be changed at the moment; try again shortly")
-    })?;
+    api.turns.take("the catalogue cannot be changed", api.catalogue.put(&id, &product)).await?;
     tracing::info!(product.id = %id, price = product.price.0, by = %caller.user_id, "a product was put into the catalogue");
     let product = ShownProduct::of(&id, &product, &api.currency).ok_or_else(Problem::internal)?;
     Ok(Json(ShownPut { code: 200, message: "Product stored", product }).into_response())

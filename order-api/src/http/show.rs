@@ -167,7 +167,7 @@ pub(super) async fn show(
     let wait = query.optional("wait", |text| whole(text, 0..=LONGEST_WAIT)).unwrap_or(0);
     let version = query.optional("version", |text| whole(text, 0..=i32::MAX));
     query.finish()?;
-    let place = if wait > 0 { Some(super::place(&api)?) } else { None };
+    let place = if wait > 0 { Some(super::place(&api, &caller)?) } else { None };
     let found = find(&api, &caller, id).await?;
     let is_known = |order: &Order| order.version <= version.unwrap_or(found.order.version);
     match place {
@@ -210,10 +210,7 @@ pub(super) async fn find(
     id: Result<Path<String>, PathRejection>,
 ) -> Result<Found, Problem> {
     let id = order_id(id)?;
-    let found = store::find(&api.units.db, id).await.map_err(|error| {
-        tracing::warn!(%error, order.id = %id, "an order could not be read");
-        Problem::unavailable("orders cannot be read at the moment; try again shortly")
-    })?;
+    let found = api.turns.take("orders cannot be read", store::find(&api.units.db, id)).await?;
     found.filter(|found| caller.may_see(&found.order.user_id)).ok_or_else(unknown)
 }
 

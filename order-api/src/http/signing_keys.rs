@@ -6,7 +6,6 @@ use axum::{
 };
 use common::{
     auth::{Caller, Scope},
-    db::DbError,
     http::{
         Code, FieldError, JsonBody, Problem,
         codes::{INSUFFICIENT_SCOPE, INVALID_FIELD, NOT_FOUND},
@@ -110,8 +109,8 @@ pub(super) async fn register(
     let (user_id, key_id) = named(path)?;
     let key = PublicKey::from_pem(&request.public_key)
         .map_err(|bad| Problem::invalid(vec![FieldError::new(codes::INVALID_KEY, "publicKey", bad.to_string())]))?;
-    let created_at =
-        store::register_key(&state.units.db, &user_id, &key_id, key).await.map_err(|error| failed(&error))?;
+    let stored = store::register_key(&state.units.db, &user_id, &key_id, key);
+    let created_at = state.turns.take(UNREACHABLE, stored).await?;
     let created_at = created_at
         .ok_or_else(|| Problem::new(codes::TOO_MANY_KEYS, format!("the user has {} signing keys", store::MOST_KEYS)))?;
     tracing::info!(user = %user_id, key = key_id.as_str(), by = %caller.user_id, "a signing key was registered");
@@ -142,7 +141,7 @@ pub(super) async fn list(
     if !caller.may_see(&user_id) {
         return Err(unknown());
     }
-    let keys = store::list_keys(&state.units.db, &user_id).await.map_err(|error| failed(&error))?;
+    let keys = state.turns.take(UNREACHABLE, store::list_keys(&state.units.db, &user_id)).await?;
     let keys = keys.into_iter().map(|(id, key, created_at)| shown(&id, key, created_at)).collect::<Result<_, _>>()?;
     Ok(Json(Listed { code: 200, message: "Signing keys found", user_id, keys }))
 }
@@ -171,12 +170,14 @@ pub(super) async fn revoke(
 ) -> Result<Json<Revoked>, Problem> {
     caller.must_have(Scope::Admin)?;
     let (user_id, key_id) = named(path)?;
-    if !store::revoke_key(&state.units.db, &user_id, &key_id).await.map_err(|error| failed(&error))? {
+    if !state.turns.take(UNREACHABLE, store::revoke_key(&state.units.db, &user_id, &key_id)).await? {
         return Err(unknown());
     }
     tracing::info!(user = %user_id, key = key_id.as_str(), by = %caller.user_id, "a signing key was revoked");
     Ok(Json(Revoked { code: 200, message: "Signing key revoked; it stops counting within a second" }))
 }
+
+const UNREACHABLE: &str = "signing keys cannot be reached";
 
 fn unknown() -> Problem {
     Problem::not_found("there is no such user or key")
@@ -192,11 +193,6 @@ fn named(path: Result<Path<(String, String)>, PathRejection>) -> Result<(UserId,
 fn user_of(user: String) -> Result<UserId, Problem> {
     UserId::try_from(user)
         .map_err(|error| Problem::invalid(vec![FieldError::new(codes::INVALID_USER, "userId", error.to_string())]))
-}
-
-fn failed(error: &DbError) -> Problem {
-    tracing::warn!(%error, "signing keys cannot be reached");
-    Problem::unavailable("signing keys cannot be reached at the moment; try again shortly")
 }
 
 fn shown(id: &KeyId, key: PublicKey, created_at: OffsetDateTime) -> Result<Shown, Problem> {

@@ -80,7 +80,7 @@ pub(super) async fn events(
 ) -> Result<Response, Problem> {
     Query::of(&address).finish()?;
     let heard = last_heard(&headers)?;
-    let place = super::place(&api)?;
+    let place = super::place(&api, &caller)?;
     let found = show::find(&api, &caller, id).await?;
     if found.order.status.is_answered() && heard >= found.order.version {
         // Nothing will come any more. A browser comes back whenever a stream ends, unless it is told so.
