@@ -25,9 +25,9 @@ impl Api {
         Self { api, database, _vhost: vhost }
     }
 
-    async fn post(&self, body: &str) -> Answer {
+    async fn post(&self, body: &(impl AsRef<[u8]> + ?Sized)) -> Answer {
         let headers = [("content-type", "application/json")];
-        self.api.http.send(Method::POST, "/api/orders/create", &headers, body.to_owned()).await.unwrap()
+        self.api.http.send(Method::POST, "/api/orders/create", &headers, body.as_ref().to_vec()).await.unwrap()
     }
 
     async fn keys(&self, method: Method, path: &str, scope: &str, body: &Value) -> Answer {
@@ -51,36 +51,22 @@ async fn one_changed_byte_anywhere_is_refused() {
     // Written in another way, it is the same body.
     assert_eq!(api.post(&serde_json::to_string_pretty(&body).unwrap()).await.status, 200);
 
-    let signer = |text: &str| {
-        let value: Value = serde_json::from_str(text).ok()?;
-        let field = |name: &str| value[name].as_str().map(str::to_owned);
-        Some((field("userId")?, field("token")?, field("signature")?))
-    };
-    let mut wrong = 0;
-    for at in 0..text.len() {
-        for flip in [1, 2] {
-            let mut changed = text.clone().into_bytes();
-            changed[at] ^= flip;
-            let Ok(changed) = String::from_utf8(changed) else { continue };
-            let answer = api.post(&changed).await;
-            let refusal = code(&answer);
-            match signer(&changed) {
-                // It is no JSON any more, or says no more who signed it.
-                None => assert_eq!(refusal.0, 400, "{changed}: {}", answer.text()),
-                Some((_, token, _)) if token != body["token"].as_str().unwrap() => {
-                    assert_eq!(refusal, (401, json!("invalid_token")), "{changed}");
-                }
-                Some((user, _, _)) if user != USER => {
-                    assert!([403, 400].contains(&refusal.0), "{changed}: {}", answer.text());
-                }
-                Some(_) => {
-                    assert_eq!(refusal, (403, json!("invalid_signature")), "{changed}: {}", answer.text());
-                    wrong += 1;
-                }
+    let signed = text.clone().into_bytes();
+    let signature = signed.windows(11).position(|text| text == b"\"signature\"").unwrap();
+    for at in 0..signed.len() {
+        for bit in 0..8 {
+            let mut bytes = signed.clone();
+            bytes[at] ^= 1 << bit;
+            let answer = api.post(&bytes).await;
+            let (refusal, changed) = (code(&answer), String::from_utf8_lossy(&bytes));
+            if (signature..signature + 11).contains(&at) {
+                // It does not say any more that it is signed.
+                assert_eq!(refusal.0, 400, "{changed}: {}", answer.text());
+            } else {
+                assert_eq!(refusal, (403, json!("invalid_signature")), "{changed}: {}", answer.text());
             }
         }
     }
-    assert!(wrong > 200, "{wrong}");
     assert_eq!(api.database.count("SELECT count(*) FROM orders.orders").await, 2);
 }
 

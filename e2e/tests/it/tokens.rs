@@ -1,6 +1,6 @@
 //! Who may do what: a token says it, and nothing else does.
 
-use e2e::{in_seconds, token, token_with};
+use e2e::{in_seconds, signed, token, token_with};
 use hyper::{Method, header};
 use serde_json::{Value, json};
 
@@ -42,6 +42,13 @@ async fn an_order_needs_a_token_of_its_user() {
     ] {
         let mut body = documented();
         body["token"] = json!(token);
+        let answer = line.api().http.post_json("/api/orders/create", &body).await.unwrap();
+        assert_eq!(
+            (answer.status.as_u16(), answer.json()["errors"][0]["code"].clone()),
+            (403, json!("invalid_signature"))
+        );
+        // Signed as it is, there is only the token to be refused.
+        let body = signed(body);
         let answer = line.api().http.post_json("/api/orders/create", &body).await.unwrap();
         let refusal = (answer.status.as_u16(), answer.json()["errors"][0]["code"].clone());
         assert_eq!(refusal, (status, json!(code)), "{what}: {}", answer.text());

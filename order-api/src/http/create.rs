@@ -7,7 +7,7 @@ pub(crate) use body::{CreateOrder, Wanted};
 use axum::{
     Extension, Json,
     extract::State,
-    http::{HeaderMap, HeaderName, HeaderValue},
+    http::{HeaderMap, HeaderName, HeaderValue, StatusCode},
     response::{IntoResponse as _, Response},
 };
 use common::{
@@ -29,6 +29,9 @@ use crate::{
     order::Status,
     signing::{Canonical, Signed},
 };
+
+/// A body that has this in it says that it is signed.
+const SIGNATURE: &[u8] = br#""signature""#;
 
 /// Says that the answer was given before.
 const REPLAYED: HeaderName = HeaderName::from_static("idempotent-replayed");
@@ -117,10 +120,20 @@ pub(super) async fn create(
     };
     let key = once::key(&headers)?;
     request.check_secrets().map_err(Problem::invalid)?;
-    let user_id = customer(&tokens, &visit, &request.user_id, &request.token)?;
-    let mut canonical = Canonical::read(body.bytes()).map_err(|_| unsignable())?;
-    let text = canonical.without("signature").map_err(|_| unsignable())?;
-    let once = key.map(|key| Once::new(key, &mut canonical)).transpose().map_err(|_| unsignable())?;
+    let user_id = match customer(&tokens, &visit, &request.user_id, &request.token) {
+        Ok(user_id) => user_id,
+        Err(problem) => return Err(unbelieved(&state, &body, problem).await),
+    };
+    let written = |key: Option<_>| {
+        let mut canonical = Canonical::read(body.bytes())?;
+        let text = canonical.without("signature")?;
+        let once = key.map(|key| Once::new(key, &mut canonical)).transpose()?;
+        Ok::<_, serde_json::Error>((text, once))
+    };
+    let (text, once) = match written(key) {
+        Ok(written) => written,
+        Err(_) => return Err(unbelieved(&state, &body, unsignable()).await),
+    };
     let signed = match &state.signatures {
         Some(_) => Some(Signed::new(user_id.clone(), &request.signature, text)?),
         None => None,
@@ -154,28 +167,52 @@ fn customer(tokens: &Tokens, visit: &Visit, user_id: &str, token: &str) -> Resul
 async fn unread(state: &super::State, tokens: &Tokens, visit: &Visit, body: &JsonText, problem: Problem) -> Problem {
     #[derive(Deserialize)]
     #[serde(rename_all = "camelCase")]
-    struct Signer {
+    struct Bearer {
         user_id: String,
         token: String,
+    }
+    let bearer = serde_json::from_slice::<Bearer>(body.bytes()).ok();
+    let is_theirs = bearer.map(|Bearer { user_id, token }| customer(tokens, visit, &user_id, &token));
+    unbelieved(state, body, is_theirs.and_then(Result::err).unwrap_or(problem)).await
+}
+
+/// A body that says it is signed and is not what was signed is refused for that, whichever byte it is that was changed; only
+/// if it is, for this problem. (An order without one is checked with its group.)
+async fn unbelieved(state: &super::State, body: &JsonText, problem: Problem) -> Problem {
+    #[derive(Deserialize)]
+    #[serde(rename_all = "camelCase")]
+    struct Signer {
+        user_id: String,
         signature: String,
     }
-    let Some(signatures) = &state.signatures else { return problem };
-    let (Ok(signer), Ok(mut canonical)) =
-        (serde_json::from_slice::<Signer>(body.bytes()), Canonical::read(body.bytes()))
-    else {
+    let says_so = body.bytes().windows(SIGNATURE.len()).any(|text| text == SIGNATURE);
+    let Some(signatures) = state.signatures.as_ref().filter(|_| says_so) else { return problem };
+    if problem.status == StatusCode::TOO_MANY_REQUESTS {
         return problem;
+    }
+    let signed = || {
+        let signer: Signer = serde_json::from_slice(body.bytes()).ok()?;
+        let user_id = UserId::try_from(signer.user_id).ok()?;
+        let text = Canonical::read(body.bytes()).ok()?.without("signature").ok()?;
+        Some(Signed::new(user_id, &signer.signature, text))
     };
-    let checked = async {
-        let user_id = customer(tokens, visit, &signer.user_id, &signer.token)?;
-        let text = canonical.without("signature").map_err(|_| unsignable())?;
-        let signed = Signed::new(user_id, &signer.signature, text)?;
-        let checked = signatures.check(vec![signed]).await.map_err(|error| {
+    let signed = match signed() {
+        Some(Ok(signed)) => signed,
+        Some(Err(malformed)) => return malformed.into(),
+        None => {
+            let message = format!("the signature cannot be checked: {}", problem.message);
+            let mut refusal = Problem::new(codes::INVALID_SIGNATURE, message);
+            refusal.errors.extend(problem.errors);
+            return refusal;
+        }
+    };
+    match signatures.check(vec![signed]).await {
+        Ok(checked) => checked.into_iter().find_map(Result::err).map_or(problem, Problem::from),
+        Err(error) => {
             tracing::warn!(%error, "a signature could not be checked");
             Problem::unavailable("signatures cannot be checked at the moment; try again shortly")
-        })?;
-        checked.into_iter().collect::<Result<(), _>>().map_err(Problem::from)
-    };
-    checked.await.err().unwrap_or(problem)
+        }
+    }
 }
 
 fn unsignable() -> Problem {
