@@ -18,7 +18,7 @@ const FORGOTTEN: Duration = Duration::from_secs(1);
 /// One that took far longer than usual may be an accident, such as a connection that had to be made first. It counts for so
 /// many times the usual at most, or for this.
 const ACCIDENT: u64 = 8;
-const ACCIDENT_MICROS: u64 = 5_000;
+const ACCIDENT_MICROS: u64 = 50_000;
 
 /// What bounds a queue.
 #[derive(Debug, Clone)]
@@ -92,10 +92,12 @@ impl Admission {
         self.last_ms.store(self.now_ms(), Relaxed);
     }
 
-    /// How long a group takes, as far as that is known: what was slow before a pause may be quick after it.
+    /// How long a group takes, as far as that is known: what was slow before a pause may be quick after it. While somebody
+    /// waits, there is no pause.
     fn lately(&self) -> u64 {
-        let since = self.now_ms().saturating_sub(self.last_ms.load(Relaxed));
-        if Duration::from_millis(since) > FORGOTTEN { 0 } else { self.group_micros.load(Relaxed) }
+        let (last, busy_since) = (self.last_ms.load(Relaxed), self.busy_since_ms.load(Relaxed));
+        let pause = if busy_since > last { self.now_ms().saturating_sub(last) } else { 0 };
+        if Duration::from_millis(pause) > FORGOTTEN { 0 } else { self.group_micros.load(Relaxed) }
     }
 
     /// For how long somebody has been waiting and nothing was served.
@@ -166,6 +168,17 @@ mod tests {
         (0..3).for_each(|_| admission.served(Duration::from_millis(400)));
         let places: Vec<_> = (0..64).filter_map(|_| admission.admit(0)).collect();
         assert_eq!(places.len(), 64);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn what_takes_seconds_is_learned_too() {
+        let admission = Arc::new(Admission::new(Limits { group: 3, memory: 32, ..limits() }));
+        let _waiting: Vec<_> = (0..10).filter_map(|_| admission.admit(0)).collect();
+        for _ in 0..15 {
+            tokio::time::advance(Duration::from_secs(2)).await;
+            (0..3).for_each(|_| admission.served(Duration::from_secs(2)));
+        }
+        assert!(admission.admit(0).is_none());
     }
 
     #[tokio::test(start_paused = true)]

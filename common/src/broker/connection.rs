@@ -85,14 +85,9 @@ pub struct Lane {
 }
 
 impl Lane {
-    /// What the broker answers. Everything that is asked of it is asked through here: the client never answers what it
-    /// was asked between the end of its connection and its own noticing.
+    /// What the broker answers, for as long as there is a connection.
     pub async fn ask<T>(&self, question: impl Future<Output = lapin::Result<T>>) -> Result<T, BrokerError> {
-        tokio::select! {
-            biased;
-            answer = tokio::time::timeout(ANSWER, question) => Ok(answer.map_err(BrokerError::timeout)??),
-            () = self.lost.cancelled() => Err(BrokerError::Outage("the connection was lost".to_owned())),
-        }
+        answered(&self.lost, async { Ok(question.await?) }).await
     }
 
     /// Returns when the connection has ended.
@@ -103,6 +98,19 @@ impl Lane {
     #[must_use]
     pub fn is_lost(&self) -> bool {
         self.lost.is_cancelled() || !self.channel.status().connected()
+    }
+}
+
+/// Everything that is asked on a connection is asked through here: the client never answers what it was asked between the
+/// end of its connection and its own noticing. An answer that is there counts, whatever has happened since.
+async fn answered<T>(
+    lost: &CancellationToken,
+    question: impl Future<Output = Result<T, BrokerError>>,
+) -> Result<T, BrokerError> {
+    tokio::select! {
+        biased;
+        answer = tokio::time::timeout(ANSWER, question) => answer.map_err(BrokerError::timeout)?,
+        () = lost.cancelled() => Err(BrokerError::Outage("the connection was lost".to_owned())),
     }
 }
 
@@ -135,8 +143,7 @@ impl Link {
         let mut current = self.inner.current.lock().await;
         let is_up = |connection: &&Connection| connection.status().connected() && !current.lost.is_cancelled();
         if let Some(connection) = current.connection.as_ref().filter(is_up) {
-            let opened = tokio::time::timeout(ANSWER, connection.create_channel());
-            let channel = opened.await.map_err(BrokerError::timeout)??;
+            let channel = answered(&current.lost, async { Ok(connection.create_channel().await?) }).await?;
             return Ok(Lane { channel, lost: current.lost.clone(), generation: current.generation });
         }
         current.connection = None;
@@ -218,7 +225,7 @@ impl Link {
 
     /// Declares everything again, where something of it seems to be missing.
     pub(super) async fn declare(&self, lane: &Lane) -> Result<(), BrokerError> {
-        tokio::time::timeout(ANSWER, self.inner.topology.declare(&lane.channel)).await.map_err(BrokerError::timeout)?
+        answered(&lane.lost, self.inner.topology.declare(&lane.channel)).await
     }
 
     /// Gives up the connection that `lane` is on, after an error there: everything on it starts afresh. Several users

@@ -130,7 +130,8 @@ async fn each_kind_of_bad_input_is_refused_by_name_and_stores_nothing() {
         ("beyond 10^12", raw_signed("1000000000000.01", line), 400, "invalid_amount", "orderAmount"),
         ("no lines", raw_signed("0", ""), 400, "invalid_items", "items"),
         ("101 lines", raw_signed("3030", &vec![line; 101].join(",")), 400, "invalid_items", "items"),
-        ("U+0000 in a secret", raw("30", line).replace("SIGNATURE", "\\u0000"), 400, "invalid_field", "signature"),
+        ("U+0000 in a secret", with(|b| b["token"] = json!("a\0b")), 400, "invalid_field", "token"),
+        ("U+0000 for a signature", raw("30", line).replace("SIGNATURE", "\\u0000"), 403, "invalid_signature", ""),
         ("a duplicate key", raw_signed(r#"30,"orderAmount":30"#, line), 400, "duplicate_field", "orderAmount"),
         (
             "a duplicate key inside",

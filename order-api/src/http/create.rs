@@ -27,7 +27,7 @@ use crate::{
     intake::{Asked, Taken},
     once::{self, Once},
     order::Status,
-    signing::{Canonical, Signed},
+    signing::{BadSignature, Canonical, Signed},
 };
 
 /// A body that has this in it says that it is signed.
@@ -112,17 +112,26 @@ pub(super) async fn create(
     Extension(tokens): Extension<Tokens>,
     headers: HeaderMap,
     visit: Visit,
-    Admitted(_place, body): Admitted<JsonText>,
+    Admitted(place, body): Admitted<JsonText>,
 ) -> Result<Response, Problem> {
     let request: CreateOrder = match body.parse() {
         Ok(request) => request,
-        Err(problem) => return Err(unread(&state, &tokens, &visit, &body, problem).await),
+        Err(problem) => {
+            drop(place);
+            return Err(unread(&state, &tokens, &visit, &body, problem).await);
+        }
     };
     let key = once::key(&headers)?;
-    request.check_secrets().map_err(Problem::invalid)?;
-    let user_id = match customer(&tokens, &visit, &request.user_id, &request.token) {
+    let user_id = request
+        .check_secrets()
+        .map_err(Problem::invalid)
+        .and_then(|()| customer(&tokens, &visit, &request.user_id, &request.token));
+    let user_id = match user_id {
         Ok(user_id) => user_id,
-        Err(problem) => return Err(unbelieved(&state, &body, problem).await),
+        Err(problem) => {
+            drop(place);
+            return Err(unbelieved(&state, &body, problem, Asker::Anybody).await);
+        }
     };
     let written = |key: Option<_>| {
         let mut canonical = Canonical::read(body.bytes())?;
@@ -132,7 +141,7 @@ pub(super) async fn create(
     };
     let (text, once) = match written(key) {
         Ok(written) => written,
-        Err(_) => return Err(unbelieved(&state, &body, unsignable()).await),
+        Err(_) => return Err(unbelieved(&state, &body, unsignable(), Asker::Known).await),
     };
     let signed = match &state.signatures {
         Some(_) => Some(Signed::new(user_id.clone(), &request.signature, text)?),
@@ -173,20 +182,35 @@ async fn unread(state: &super::State, tokens: &Tokens, visit: &Visit, body: &Jso
     }
     let bearer = serde_json::from_slice::<Bearer>(body.bytes()).ok();
     let is_theirs = bearer.map(|Bearer { user_id, token }| customer(tokens, visit, &user_id, &token));
-    unbelieved(state, body, is_theirs.and_then(Result::err).unwrap_or(problem)).await
+    match is_theirs {
+        Some(Ok(_)) => unbelieved(state, body, problem, Asker::Known).await,
+        Some(Err(refusal)) => unbelieved(state, body, refusal, Asker::Anybody).await,
+        None => unbelieved(state, body, problem, Asker::Anybody).await,
+    }
+}
+
+/// Who hears what is wrong with a signature.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Asker {
+    /// Their token is good.
+    Known,
+    /// They are told no more than that it is wrong: which users there are, and with which keys, is not theirs to know.
+    Anybody,
 }
 
 /// A body that says it is signed and is not what was signed is refused for that, whichever byte it is that was changed; only
 /// if it is, for this problem. (An order without one is checked with its group.)
-async fn unbelieved(state: &super::State, body: &JsonText, problem: Problem) -> Problem {
+///
+/// This can be had without a token, so it holds no place among the orders, and takes turns at the database; where it would
+/// have to wait too long, the problem has to do.
+async fn unbelieved(state: &super::State, body: &JsonText, problem: Problem, asker: Asker) -> Problem {
     #[derive(Deserialize)]
     #[serde(rename_all = "camelCase")]
     struct Signer {
         user_id: String,
         signature: String,
     }
-    let says_so = body.bytes().windows(SIGNATURE.len()).any(|text| text == SIGNATURE);
-    let Some(signatures) = state.signatures.as_ref().filter(|_| says_so) else { return problem };
+    let Some(signatures) = &state.signatures else { return problem };
     if problem.status == StatusCode::TOO_MANY_REQUESTS {
         return problem;
     }
@@ -199,19 +223,21 @@ async fn unbelieved(state: &super::State, body: &JsonText, problem: Problem) -> 
     let signed = match signed() {
         Some(Ok(signed)) => signed,
         Some(Err(malformed)) => return malformed.into(),
-        None => {
+        None if body.bytes().windows(SIGNATURE.len()).any(|text| text == SIGNATURE) => {
             let message = format!("the signature cannot be checked: {}", problem.message);
             let mut refusal = Problem::new(codes::INVALID_SIGNATURE, message);
             refusal.errors.extend(problem.errors);
             return refusal;
         }
+        None => return problem,
     };
-    match signatures.check(vec![signed]).await {
-        Ok(checked) => checked.into_iter().find_map(Result::err).map_or(problem, Problem::from),
-        Err(error) => {
-            tracing::warn!(%error, "a signature could not be checked");
-            Problem::unavailable("signatures cannot be checked at the moment; try again shortly")
-        }
+    match state.turns.take("signatures cannot be checked", signatures.check(vec![signed])).await {
+        Ok(checked) => match (checked.into_iter().find_map(Result::err), asker) {
+            (None, _) => problem,
+            (Some(bad), Asker::Known) => bad.into(),
+            (Some(_), Asker::Anybody) => BadSignature::Wrong.into(),
+        },
+        Err(_) => problem,
     }
 }
 
