@@ -61,7 +61,8 @@ pub struct Orders {
     pub pace_until: usize,
     /// Orders that may wait for their commit, and so many readers for their turn; one more is told to come back later.
     pub waiting: usize,
-    /// One that would wait for longer than this is told so at once; 0 for no such limit.
+    /// An order that would wait for longer than this is told so at once, a reader after ten times as much; 0 for no such
+    /// limit.
     pub longest_wait_ms: u64,
     /// No more orders than this are taken in a second; 0 for as many as can be.
     pub most_per_second: u32,

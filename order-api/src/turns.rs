@@ -11,6 +11,9 @@ use crate::{
     admission::{Admission, Limits},
 };
 
+/// A reader may wait so many times as long as an order: nobody waits for them but their client.
+const PATIENCE: u64 = 10;
+
 pub(crate) struct Turns {
     free: Semaphore,
     admission: Arc<Admission>,
@@ -21,7 +24,8 @@ impl Turns {
     pub(crate) fn new(settings: &Orders, connections: usize) -> Self {
         let at_once = (connections / 2).max(1);
         // One of them says less than a group of orders does: the first on a new connection takes many times as long.
-        let limits = Limits { group: at_once, memory: 32, most_per_second: 0, ..settings.limits() };
+        let longest_wait_ms = PATIENCE * settings.longest_wait_ms;
+        let limits = Limits { group: at_once, memory: 32, most_per_second: 0, longest_wait_ms, ..settings.limits() };
         Self { free: Semaphore::new(at_once), admission: Arc::new(Admission::new(limits)) }
     }
 
