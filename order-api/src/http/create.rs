@@ -190,7 +190,7 @@ async fn unread(state: &super::State, tokens: &Tokens, visit: &Visit, body: &Jso
 }
 
 /// Who hears what is wrong with a signature.
-#[derive(Clone, Copy, PartialEq, Eq)]
+#[derive(Clone, Copy)]
 enum Asker {
     /// Their token is good.
     Known,
@@ -201,8 +201,8 @@ enum Asker {
 /// A body that says it is signed and is not what was signed is refused for that, whichever byte it is that was changed; only
 /// if it is, for this problem. (An order without one is checked with its group.)
 ///
-/// This can be had without a token, so it holds no place among the orders, and takes turns at the database; where it would
-/// have to wait too long, the problem has to do.
+/// This can be had without a token, so it holds no place among the orders, and takes turns at the database. Where it cannot
+/// be checked, whoever has no good token hears of that.
 async fn unbelieved(state: &super::State, body: &JsonText, problem: Problem, asker: Asker) -> Problem {
     #[derive(Deserialize)]
     #[serde(rename_all = "camelCase")]
@@ -237,7 +237,10 @@ async fn unbelieved(state: &super::State, body: &JsonText, problem: Problem, ask
             (Some(bad), Asker::Known) => bad.into(),
             (Some(_), Asker::Anybody) => BadSignature::Wrong.into(),
         },
-        Err(_) => problem,
+        Err(unchecked) => match asker {
+            Asker::Known => unchecked,
+            Asker::Anybody => problem,
+        },
     }
 }
 
