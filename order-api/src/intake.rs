@@ -1,6 +1,7 @@
 //! Group commit: concurrent requests share one transaction, and before it whatever else can be done for many at once.
 //! While one group is being written, the next gathers.
 
+mod checks;
 mod gather;
 
 use std::{
@@ -24,14 +25,14 @@ use tokio::{
 };
 use tracing::Span;
 
-use self::gather::Gather;
+use self::{checks::Checks, gather::Gather};
 use crate::{
     Orders,
     admission::{Admission, Place},
     catalogue::Catalogue,
     http::{CreateOrder, Wanted, codes},
     once::Once,
-    signing::{BadSignature, Signatures, Signed},
+    signing::{Signatures, Signed},
     store,
 };
 
@@ -99,13 +100,14 @@ impl Intake {
     ) -> (Self, impl Future<Output = ()> + Send + use<>) {
         let (sender, mut queue) = mpsc::channel(settings.waiting);
         let admission = Arc::new(Admission::new(settings.limits()));
-        let writer = Writer { units, signatures, catalogue, currency: settings.currency.clone() };
+        let writer = Writer { units, catalogue, currency: settings.currency.clone() };
         let mut gather = Gather::new(settings);
         let intake = Self { queue: sender, admission: Arc::clone(&admission) };
         let write = async move {
-            while let Some(group) = gather.group(&mut queue).await {
+            let mut checks = Checks::new(signatures);
+            while let Some(group) = gather.group(&mut queue, |there| checks.begin(there)).await {
                 let began = Instant::now();
-                writer.write(group).await;
+                writer.write(checks.finish(group).await).await;
                 admission.served(began.elapsed());
             }
         };
@@ -133,45 +135,16 @@ fn unavailable() -> Problem {
 
 struct Writer {
     units: Units,
-    /// None where signatures are not required.
-    signatures: Option<Signatures>,
     catalogue: Catalogue,
     currency: Currency,
 }
 
 impl Writer {
-    /// Answers everyone in the group. Nothing is said of what is in an order before its signature is found good, and an
-    /// order that was made once is answered as it was then, whatever has changed since.
+    /// Answers everyone in the group, whose signatures are good. An order that was made once is answered as it was then,
+    /// whatever has changed since.
     async fn write(&self, group: Vec<Waiting<Asked>>) {
-        let group = self.signed(group).await;
         let group = self.not_made_yet(group, |asked| (&asked.user_id, asked.once.as_ref())).await;
         self.insert(self.in_order(group)).await;
-    }
-
-    /// Those whose signatures are good.
-    async fn signed(&self, mut group: Vec<Waiting<Asked>>) -> Vec<Waiting<Asked>> {
-        let Some(signatures) = &self.signatures else { return group };
-        let signed: Option<Vec<Signed>> = group.iter_mut().map(|waiting| waiting.it.signed.take()).collect();
-        let signed = signed.ok_or_else(|| DbError::unexpected("an order came in without a signature"));
-        let checked = match signed {
-            Ok(signed) => signatures.check(signed).await,
-            Err(error) => Err(error),
-        };
-        let checked = match checked {
-            Ok(checked) => checked,
-            Err(error) => {
-                refuse_all(group, &error);
-                return Vec::new();
-            }
-        };
-        let mut good = Vec::with_capacity(group.len());
-        for (waiting, checked) in group.into_iter().zip(checked) {
-            match checked {
-                Ok(()) => good.push(waiting),
-                Err(bad) => waiting.answer(Err(bad.into())),
-            }
-        }
-        good
     }
 
     /// Those that no order stands for yet.
@@ -319,10 +292,4 @@ fn refuse_all<T>(part: Vec<Waiting<T>>, error: &DbError) {
         }
     };
     part.into_iter().for_each(|waiting| waiting.answer(Err(problem.clone())));
-}
-
-impl From<BadSignature> for Problem {
-    fn from(bad: BadSignature) -> Self {
-        Self::new(codes::INVALID_SIGNATURE, format!("the signature {bad}"))
-    }
 }

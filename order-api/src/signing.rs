@@ -17,10 +17,10 @@ use serde_json::{Map, Value};
 
 use self::key::{Key, KeyId, Keys};
 
-/// So many are checked together, in about a millisecond; then others have their turn.
-const TOGETHER: usize = 32;
-/// With fewer than so many, a second thread is not worth its waking.
-const WORTH_A_THREAD: usize = 16;
+/// So many are checked together, in about a millisecond.
+pub(crate) const TOGETHER: usize = 32;
+/// With fewer than so many, another thread is not worth its waking.
+const WORTH_A_THREAD: usize = 8;
 
 /// Why a signature does not count.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
@@ -91,25 +91,15 @@ impl Signatures {
         Self { keys }
     }
 
-    /// Says of each whether it counts.
+    /// Says of each whether it counts. Many are checked by another thread: this one has requests to read meanwhile.
     pub(crate) async fn check(&self, signed: Vec<Signed>) -> Result<Vec<Result<(), BadSignature>>, DbError> {
         let names = signed.iter().map(|signed| (&signed.user_id, &signed.key_id));
         let keys = self.keys.find(names.collect()).await?;
-        let mut ours: Vec<Pair> = signed.into_iter().zip(keys).collect();
-        // All of the group waits for this: one half is checked by another thread, if that pays for waking it.
-        let theirs = if ours.len() < WORTH_A_THREAD { Vec::new() } else { ours.split_off(ours.len() / 2) };
-        let theirs = (!theirs.is_empty()).then(|| tokio::task::spawn_blocking(move || check_all(&theirs)));
-        let mut answers = Vec::with_capacity(2 * ours.len());
-        for pairs in ours.chunks(TOGETHER) {
-            if !answers.is_empty() {
-                tokio::task::yield_now().await;
-            }
-            answers.extend(check_together(pairs));
+        let pairs: Vec<Pair> = signed.into_iter().zip(keys).collect();
+        if pairs.len() < WORTH_A_THREAD {
+            return Ok(check_all(&pairs));
         }
-        if let Some(theirs) = theirs {
-            answers.extend(theirs.await.map_err(DbError::unexpected)?);
-        }
-        Ok(answers)
+        tokio::task::spawn_blocking(move || check_all(&pairs)).await.map_err(DbError::unexpected)
     }
 }
 

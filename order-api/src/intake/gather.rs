@@ -53,21 +53,30 @@ impl Gather {
         }
     }
 
-    /// The next group; none when nobody can send any more.
-    pub(super) async fn group<T>(&mut self, queue: &mut mpsc::Receiver<T>) -> Option<Vec<T>> {
+    /// The next group; none when nobody can send any more. Whenever more have come, `look` is shown all that are there.
+    pub(super) async fn group<T>(
+        &mut self,
+        queue: &mut mpsc::Receiver<T>,
+        mut look: impl FnMut(&mut [T]),
+    ) -> Option<Vec<T>> {
         let mut group = Vec::with_capacity(self.enough);
         let most = self.may_have().await;
         if queue.recv_many(&mut group, most).await == 0 {
             return None;
         }
-        while group.len() < self.enough && self.more(queue, &mut group, most, self.next).await {}
+        look(&mut group);
+        while group.len() < self.enough && self.more(queue, &mut group, most, self.next).await {
+            look(&mut group);
+        }
         // A group that is whole, or late, waits for nobody, which says nothing about who is coming.
         if group.len() >= self.enough && group.len() < most && Instant::now() < self.next {
             if self.spared < self.spare {
                 self.spared += 1;
             } else {
                 let there = group.len();
-                while self.more(queue, &mut group, most, self.next.min(Instant::now() + RIGHT_BEHIND)).await {}
+                while self.more(queue, &mut group, most, self.next.min(Instant::now() + RIGHT_BEHIND)).await {
+                    look(&mut group);
+                }
                 self.spare = if group.len() > there { 0 } else { (2 * self.spare + 1).min(MOST_SPARED) };
                 self.spared = 0;
             }
@@ -121,7 +130,7 @@ mod tests {
             tokio::time::advance(Duration::from_millis(200)).await;
             sender.try_send(()).unwrap();
             let began = Instant::now();
-            assert_eq!(gather.group(&mut queue).await.unwrap().len(), 1);
+            assert_eq!(gather.group(&mut queue, |_| ()).await.unwrap().len(), 1);
             assert_eq!(began.elapsed(), Duration::ZERO);
         }
     }
@@ -140,7 +149,7 @@ mod tests {
         });
         let mut gather = Gather::new(&settings());
         let mut sizes = Vec::new();
-        while let Some(group) = gather.group(&mut queue).await {
+        while let Some(group) = gather.group(&mut queue, |_| ()).await {
             sizes.push(group.len());
         }
         assert_eq!(sizes.iter().sum::<usize>(), 8_000);
@@ -155,7 +164,7 @@ mod tests {
         let began = Instant::now();
         let mut written = 0;
         while began.elapsed() < Duration::from_secs(1) {
-            let group = gather.group(&mut queue).await.unwrap().len();
+            let group = gather.group(&mut queue, |_| ()).await.unwrap().len();
             assert!(group <= 12, "{group}");
             written += group;
             tokio::time::advance(Duration::from_millis(3)).await;
@@ -165,7 +174,7 @@ mod tests {
         let (began, before) = (Instant::now(), written);
         while began.elapsed() < Duration::from_millis(800) {
             tokio::time::advance(Duration::from_millis(80)).await;
-            written += gather.group(&mut queue).await.unwrap().len();
+            written += gather.group(&mut queue, |_| ()).await.unwrap().len();
         }
         assert!((380..=450).contains(&(written - before)), "{}", written - before);
     }
@@ -177,7 +186,7 @@ mod tests {
         let mut waited = Duration::ZERO;
         for _ in 0..200 {
             let began = Instant::now();
-            assert_eq!(gather.group(&mut queue).await.unwrap().len(), 64);
+            assert_eq!(gather.group(&mut queue, |_| ()).await.unwrap().len(), 64);
             waited += began.elapsed();
             tokio::time::advance(Duration::from_millis(5)).await;
             (0..64).for_each(|_| sender.try_send(()).unwrap());
@@ -193,7 +202,7 @@ mod tests {
         let mut gather = Gather::new(&settings());
         let mut sizes = Vec::new();
         for _ in 0..3 {
-            sizes.push(gather.group(&mut queue).await.unwrap().len());
+            sizes.push(gather.group(&mut queue, |_| ()).await.unwrap().len());
             tokio::time::advance(Duration::from_millis(100)).await;
         }
         assert_eq!((sizes, gather.spare), (vec![256, 256, 88], 0));
