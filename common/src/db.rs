@@ -1,15 +1,23 @@
 //! PostgreSQL: the pool, one unit of work, and what its errors mean.
 
-use std::{pin::pin, sync::Arc, task::Poll, time::Duration};
+use std::{
+    future::poll_fn,
+    pin::{Pin, pin},
+    sync::Arc,
+    task::Poll,
+    time::Duration,
+};
 
 use deadpool_postgres::{
-    Manager, ManagerConfig, Object, Pool, PoolError, QueueMode, RecyclingMethod, Runtime, Timeouts,
+    ConfigConnectImpl, Connect, Manager, ManagerConfig, Object, Pool, PoolError, QueueMode, RecyclingMethod, Runtime,
+    Timeouts,
 };
 use futures_util::{
     future::{OptionFuture, join, join_all, join3},
     poll,
 };
-use tokio_postgres::{NoTls, Row, Statement, error::SqlState, types::ToSql};
+use tokio::{runtime::Handle, task::JoinHandle};
+use tokio_postgres::{Client, NoTls, Row, Statement, error::SqlState, types::ToSql};
 
 use crate::config::{self, ConfigError};
 
@@ -69,7 +77,9 @@ impl Db {
             .tcp_user_timeout(Duration::from_secs(10))
             .keepalives_idle(Duration::from_secs(10));
         let address = describe_address(&options);
-        let manager = Manager::from_config(options, NoTls, ManagerConfig { recycling_method: RecyclingMethod::Fast });
+        let connect = ConnectHere { here: Handle::current(), connect: ConfigConnectImpl { tls: NoTls } };
+        let config = ManagerConfig { recycling_method: RecyclingMethod::Fast };
+        let manager = Manager::from_connect(options, connect, config);
         let five = Some(Duration::from_secs(5));
         let pool = Pool::builder(manager)
             .max_size(settings.pool_size)
@@ -128,6 +138,25 @@ impl Db {
         self.pool.close();
     }
 }
+
+/// Connections are looked after by the runtime that does the service's work, whoever asks for one first.
+struct ConnectHere {
+    here: Handle,
+    connect: ConfigConnectImpl<NoTls>,
+}
+
+impl Connect for ConnectHere {
+    fn connect(&self, options: &tokio_postgres::Config) -> Connecting<'_> {
+        let mut connecting = self.connect.connect(options);
+        Box::pin(poll_fn(move |context| {
+            let _here = self.here.enter();
+            connecting.as_mut().poll(context)
+        }))
+    }
+}
+
+type Connecting<'a> =
+    Pin<Box<dyn Future<Output = Result<(Client, JoinHandle<()>), tokio_postgres::Error>> + Send + 'a>>;
 
 /// A connection for one statement. If its caller panics, a message may be half written, and whoever got the connection
 /// next would pay for it: so nobody gets it.

@@ -9,6 +9,7 @@ use axum::Router;
 use nix::sys::resource::{Resource, getrlimit, setrlimit};
 use serde::de::DeserializeOwned;
 use tokio::{
+    net::TcpListener,
     runtime::{Builder, Runtime},
     signal::unix::{SignalKind, signal},
     sync::Mutex,
@@ -179,6 +180,10 @@ pub enum ServiceError {
     Failed(String),
 }
 
+fn failed(what: &str, error: &impl std::error::Error) -> ServiceError {
+    ServiceError::Failed(format!("{what}: {error}"))
+}
+
 /// A service being put together, and then run.
 pub struct Service {
     about: About,
@@ -317,10 +322,18 @@ impl Service {
         }
         let graveyards = queues.iter().map(|queue| dead_letter_queue(queue)).collect();
         support.spawn(watch_depths(publishing.clone(), graveyards, stop_support.clone()));
-        work.spawn({
+        // On a thread of its own: a step of an order takes several turns of its thread, and would wait in each of them
+        // until all requests that came meanwhile have been read.
+        let visitors = runtime(settings.threads).map_err(|error| failed("the runtime could not be started", &error))?;
+        let listener = {
+            let _there = visitors.enter();
+            let moved = listener.into_std().and_then(TcpListener::from_std);
+            moved.map_err(|error| failed("the port cannot be used", &error))?
+        };
+        work.spawn_blocking({
             let stop = stop.clone();
             let settings = settings.http.clone();
-            http::serve(listener, api, settings, origins, checks, exporter, stop)
+            move || visitors.block_on(http::serve(listener, api, settings, origins, checks, exporter, stop))
         });
 
         let consuming = shared.link.clone();
@@ -337,9 +350,7 @@ impl Service {
                 Some(ended) = support.join_next() => ended,
             };
             // A process that has lost a part does not limp on: what it held is delivered again, to a whole one.
-            if let Err(error) = ended {
-                return Err(ServiceError::Failed(format!("a task failed: {error}")));
-            }
+            ended.map_err(|error| failed("a task failed", &error))?;
             if !stop.is_cancelled() {
                 return Err(ServiceError::Failed("a task ended that should run until the stop".to_owned()));
             }
