@@ -78,7 +78,8 @@ pub struct Common {
     /// Which parts this process runs.
     #[serde(default)]
     pub parts: Parts,
-    /// Threads that do the work. One carries thousands of orders a second; more suit a machine with cores to spare.
+    /// Threads for HTTP, and as many for everything else. One of each carries thousands of orders a second; more suit a
+    /// machine with cores to spare.
     #[serde(default = "default::threads")]
     pub threads: usize,
     /// How long a shutdown may take.

@@ -17,10 +17,8 @@ use serde_json::{Map, Value};
 
 use self::key::{Key, KeyId, Keys};
 
-/// So many are checked together, in about a millisecond.
+/// So many at most are checked together, in less than a millisecond; then others have their turn.
 pub(crate) const TOGETHER: usize = 32;
-/// With fewer than so many, another thread is not worth its waking.
-const WORTH_A_THREAD: usize = 8;
 
 /// Why a signature does not count.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
@@ -91,24 +89,17 @@ impl Signatures {
         Self { keys }
     }
 
-    /// Says of each whether it counts. Many are checked by another thread: this one has requests to read meanwhile.
+    /// Says of each whether it counts. No more than [`TOGETHER`] are to be asked about at once.
     pub(crate) async fn check(&self, signed: Vec<Signed>) -> Result<Vec<Result<(), BadSignature>>, DbError> {
         let names = signed.iter().map(|signed| (&signed.user_id, &signed.key_id));
         let keys = self.keys.find(names.collect()).await?;
         let pairs: Vec<Pair> = signed.into_iter().zip(keys).collect();
-        if pairs.len() < WORTH_A_THREAD {
-            return Ok(check_all(&pairs));
-        }
-        tokio::task::spawn_blocking(move || check_all(&pairs)).await.map_err(DbError::unexpected)
+        Ok(check_together(&pairs))
     }
 }
 
 /// What was signed, and the key that it is said to be signed with, if it is known.
 type Pair = (Signed, Option<Arc<Key>>);
-
-fn check_all(pairs: &[Pair]) -> Vec<Result<(), BadSignature>> {
-    pairs.chunks(TOGETHER).flat_map(check_together).collect()
-}
 
 fn check_together(pairs: &[Pair]) -> Vec<Result<(), BadSignature>> {
     let known = || pairs.iter().filter_map(|(signed, key)| Some((signed, key.as_ref()?)));

@@ -22,7 +22,7 @@ fn key(n: u8) -> Option<Arc<Key>> {
 
 fn check(pairs: &[(&Signed, Option<Arc<Key>>)]) -> Vec<Result<(), BadSignature>> {
     let pairs: Vec<Pair> = pairs.iter().map(|(signed, key)| ((*signed).clone(), key.clone())).collect();
-    check_all(&pairs)
+    check_together(&pairs)
 }
 
 #[test]
