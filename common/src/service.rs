@@ -6,6 +6,7 @@
 use std::{process::ExitCode, sync::Arc, time::Duration};
 
 use axum::Router;
+use futures_util::{FutureExt as _, future::BoxFuture};
 use nix::sys::resource::{Resource, getrlimit, setrlimit};
 use serde::de::DeserializeOwned;
 use tokio::{
@@ -192,6 +193,8 @@ pub struct Service {
     publishing: Link,
     /// What stops first: consumers and the service's own tasks.
     work: JoinSet<()>,
+    /// What runs where requests are answered.
+    beside_http: Vec<BoxFuture<'static, ()>>,
     /// What stops last: publishing, sweeping, watching.
     support: JoinSet<()>,
     stop_support: CancellationToken,
@@ -248,6 +251,7 @@ impl Service {
             shared,
             publishing,
             work,
+            beside_http: Vec::new(),
             support,
             stop_support,
             queues: Vec::new(),
@@ -295,10 +299,25 @@ impl Service {
         self.work.spawn(task);
     }
 
+    /// The same on the thread that answers requests: to wake many of them from another thread takes a system call for each.
+    pub fn spawn_beside_http(&mut self, task: impl Future<Output = ()> + Send + 'static) {
+        self.beside_http.push(Box::pin(task));
+    }
+
     /// Runs until told to stop, then leaves in good order: take no more, finish, publish, go.
     pub async fn run(self, api: Router) -> Result<(), ServiceError> {
-        let Self { about, settings, shared, publishing, mut work, mut support, stop_support, queues, checks: own } =
-            self;
+        let Self {
+            about,
+            settings,
+            shared,
+            publishing,
+            mut work,
+            mut beside_http,
+            mut support,
+            stop_support,
+            queues,
+            checks: own,
+        } = self;
         let stop = shared.stop.clone();
         let origins = Origins::new(&settings.http.allowed_origins)?;
         let listener = http::listen(&settings.http, about.bind).await?;
@@ -330,10 +349,14 @@ impl Service {
             let moved = listener.into_std().and_then(TcpListener::from_std);
             moved.map_err(|error| failed("the port cannot be used", &error))?
         };
-        work.spawn_blocking({
-            let stop = stop.clone();
-            let settings = settings.http.clone();
-            move || visitors.block_on(http::serve(listener, api, settings, origins, checks, exporter, stop))
+        beside_http.push(http::serve(listener, api, settings.http, origins, checks, exporter, stop.clone()).boxed());
+        work.spawn_blocking(move || {
+            let tasks: JoinSet<()> = {
+                let _there = visitors.enter();
+                beside_http.into_iter().collect()
+            };
+            // If one of them panics, so does this.
+            visitors.block_on(tasks.join_all());
         });
 
         let consuming = shared.link.clone();

@@ -91,16 +91,19 @@ pub(crate) struct Intake {
 }
 
 impl Intake {
-    /// The intake, and the task that writes until every handle on it is gone.
+    /// The intake, the task that writes until every handle on it is gone, and one that brings the good answers to where
+    /// requests wait for them.
     pub(crate) fn new(
         units: Units,
         signatures: Option<Signatures>,
         catalogue: Catalogue,
         settings: &Orders,
-    ) -> (Self, impl Future<Output = ()> + Send + use<>) {
+    ) -> (Self, impl Future<Output = ()> + Send + use<>, impl Future<Output = ()> + Send + use<>) {
         let (sender, mut queue) = mpsc::channel(settings.waiting);
         let admission = Arc::new(Admission::new(settings.limits()));
-        let writer = Writer { units, catalogue, currency: settings.currency.clone() };
+        // What is in it waits no longer than it takes to be handed out, and each is one of those that may wait.
+        let (written, mut answers) = mpsc::unbounded_channel::<Vec<Waiting<NewOrder>>>();
+        let writer = Writer { units, written, catalogue, currency: settings.currency.clone() };
         let mut gather = Gather::new(settings);
         let intake = Self { queue: sender, admission: Arc::clone(&admission) };
         let write = async move {
@@ -111,7 +114,15 @@ impl Intake {
                 admission.served(began.elapsed());
             }
         };
-        (intake, write)
+        let deliver = async move {
+            while let Some(part) = answers.recv().await {
+                for waiting in part {
+                    let taken = Taken { order_id: waiting.it.id, again: false };
+                    waiting.answer(Ok(taken));
+                }
+            }
+        };
+        (intake, write, deliver)
     }
 
     /// A place in the queue, if the wait in it is not too long. It is to be kept until the request is answered.
@@ -135,6 +146,8 @@ fn unavailable() -> Problem {
 
 struct Writer {
     units: Units,
+    /// To those who wait.
+    written: mpsc::UnboundedSender<Vec<Waiting<NewOrder>>>,
     catalogue: Catalogue,
     currency: Currency,
 }
@@ -228,10 +241,8 @@ impl Writer {
                 continue;
             }
             match self.insert_together(&part).await {
-                Ok(()) => part.into_iter().for_each(|waiting| {
-                    let taken = Taken { order_id: waiting.it.id, again: false };
-                    waiting.answer(Ok(taken));
-                }),
+                // Whoever delivers them ends after this.
+                Ok(()) => drop(self.written.send(part)),
                 Err(DbError::Conflict(_)) if conflicts < MOST_CONFLICTS => {
                     conflicts += 1;
                     parts.push((part, true));

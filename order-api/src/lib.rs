@@ -143,11 +143,14 @@ pub async fn run(settings: Settings<Orders>, stop: CancellationToken) -> Result<
     let (catalogue, refresh) = catalogue::Catalogue::new(service.units().db.clone(), every, service.stop().clone());
     service.require(catalogue.check());
     let signatures = own.require_signature.then(|| Signatures::new(Keys::new(service.units().db.clone())));
-    let (intake, write) = intake::Intake::new(service.units().clone(), signatures.clone(), catalogue.clone(), &own);
+    let (intake, write, deliver) =
+        intake::Intake::new(service.units().clone(), signatures.clone(), catalogue.clone(), &own);
     let (watch, ask) = watch::Watch::new(service.units().db.clone(), &own, service.stop().clone());
     service.spawn(refresh);
     service.spawn(write);
-    service.spawn(ask);
+    // They have news for many requests at once.
+    service.spawn_beside_http(ask);
+    service.spawn_beside_http(deliver);
     let state = http::State::new(service.units().clone(), turns, catalogue, intake, signatures, watch, own.currency);
     service.run(http::routes(state, tokens)).await
 }
