@@ -67,7 +67,8 @@ pub enum DbError {
 }
 
 impl Db {
-    /// Prepares the pool; no connection is made yet. `schema` becomes the search path.
+    /// Prepares the pool, within the runtime that is to look after its connections; none is made yet. `schema` becomes the
+    /// search path.
     pub fn new(settings: &config::Database, service: &str, schema: &str) -> Result<Self, ConfigError> {
         let mut options = settings.parse()?;
         options
@@ -139,7 +140,8 @@ impl Db {
     }
 }
 
-/// Connections are looked after by the runtime that does the service's work, whoever asks for one first.
+/// Connections are looked after by the runtime that does the service's work, whoever asks for one first: that of HTTP is
+/// busier, and ends before the last of them is needed.
 struct ConnectHere {
     here: Handle,
     connect: ConfigConnectImpl<NoTls>,

@@ -6,7 +6,7 @@
 use std::{process::ExitCode, sync::Arc, time::Duration};
 
 use axum::Router;
-use futures_util::{FutureExt as _, future::BoxFuture};
+use futures_util::future::BoxFuture;
 use nix::sys::resource::{Resource, getrlimit, setrlimit};
 use serde::de::DeserializeOwned;
 use tokio::{
@@ -117,7 +117,7 @@ fn raise_file_limit() {
     }
 }
 
-/// On few cores a second thread costs more in being woken than it carries.
+/// On few cores a second thread for the same work costs more in being woken than it carries.
 fn runtime(threads: usize) -> std::io::Result<Runtime> {
     let mut builder = match threads {
         ..=1 => Builder::new_current_thread(),
@@ -312,7 +312,7 @@ impl Service {
             shared,
             publishing,
             mut work,
-            mut beside_http,
+            beside_http,
             mut support,
             stop_support,
             queues,
@@ -341,22 +341,26 @@ impl Service {
         }
         let graveyards = queues.iter().map(|queue| dead_letter_queue(queue)).collect();
         support.spawn(watch_depths(publishing.clone(), graveyards, stop_support.clone()));
+        // However this ends, HTTP hears of it: its thread cannot be made to end.
+        let _left = stop.clone().drop_guard();
         // On a thread of its own: a step of an order takes several turns of its thread, and would wait in each of them
         // until all requests that came meanwhile have been read.
-        let visitors = runtime(settings.threads).map_err(|error| failed("the runtime could not be started", &error))?;
-        let listener = {
-            let _there = visitors.enter();
-            let moved = listener.into_std().and_then(TcpListener::from_std);
-            moved.map_err(|error| failed("the port cannot be used", &error))?
-        };
-        beside_http.push(http::serve(listener, api, settings.http, origins, checks, exporter, stop.clone()).boxed());
+        let listener = listener.into_std().map_err(|error| failed("the port cannot be used", &error))?;
+        let serving_stop = stop.clone();
         work.spawn_blocking(move || {
-            let tasks: JoinSet<()> = {
-                let _there = visitors.enter();
-                beside_http.into_iter().collect()
-            };
-            // If one of them panics, so does this.
-            visitors.block_on(tasks.join_all());
+            let served = runtime(settings.threads).and_then(|runtime| {
+                runtime.block_on(async {
+                    let listener = TcpListener::from_std(listener)?;
+                    let mut tasks: JoinSet<()> = beside_http.into_iter().collect();
+                    tasks.spawn(http::serve(listener, api, settings.http, origins, checks, exporter, serving_stop));
+                    // If one of them panics, so does this.
+                    tasks.join_all().await;
+                    Ok(())
+                })
+            });
+            if let Err(error) = served {
+                tracing::error!(%error, "requests cannot be served");
+            }
         });
 
         let consuming = shared.link.clone();

@@ -108,7 +108,7 @@ impl Intake {
         let intake = Self { queue: sender, admission: Arc::clone(&admission) };
         let write = async move {
             let mut checks = Checks::new(signatures);
-            while let Some(group) = gather.group(&mut queue, |there| checks.begin(there)).await {
+            while let Some(group) = gather.group(&mut queue, |there| checks.look(there)).await {
                 let began = Instant::now();
                 writer.write(checks.finish(group).await).await;
                 admission.served(began.elapsed());

@@ -15,9 +15,9 @@ use common::{db::DbError, ids::UserId};
 use ed25519_dalek::{Signature, verify_batch};
 use serde_json::{Map, Value};
 
-use self::key::{Key, KeyId, Keys};
+use self::key::{Key, KeyId, Keys, Name};
 
-/// So many at most are checked together, in less than a millisecond; then others have their turn.
+/// So many are checked together, in less than a millisecond; then others have their turn.
 pub(crate) const TOGETHER: usize = 32;
 
 /// Why a signature does not count.
@@ -32,10 +32,9 @@ pub(crate) enum BadSignature {
 }
 
 /// A body in the form that is signed, and who is said to have signed it.
-#[cfg_attr(test, derive(Clone))]
 pub(crate) struct Signed {
-    user_id: UserId,
-    key_id: KeyId,
+    /// Of the key that it is said to be signed with.
+    key: Name,
     signature: Signature,
     text: Vec<u8>,
 }
@@ -44,7 +43,7 @@ impl Signed {
     /// `text` is what was signed.
     pub(crate) fn new(user_id: UserId, signature: &str, text: Vec<u8>) -> Result<Self, BadSignature> {
         let (key_id, signature) = parse(signature).ok_or(BadSignature::Malformed)?;
-        Ok(Self { user_id, key_id, signature, text })
+        Ok(Self { key: (user_id, key_id), signature, text })
     }
 }
 
@@ -89,31 +88,45 @@ impl Signatures {
         Self { keys }
     }
 
-    /// Says of each whether it counts. No more than [`TOGETHER`] are to be asked about at once.
-    pub(crate) async fn check(&self, signed: Vec<Signed>) -> Result<Vec<Result<(), BadSignature>>, DbError> {
-        let names = signed.iter().map(|signed| (&signed.user_id, &signed.key_id));
-        let keys = self.keys.find(names.collect()).await?;
-        let pairs: Vec<Pair> = signed.into_iter().zip(keys).collect();
-        Ok(check_together(&pairs))
+    /// Says of each whether it counts, if all of their keys are in memory.
+    pub(crate) fn check_known(&self, signed: &[&Signed]) -> Option<Vec<Result<(), BadSignature>>> {
+        let keys = self.keys.known(&names(signed));
+        keys.iter().all(Option::is_some).then(|| check_together(signed, &keys))
+    }
+
+    /// Says of each whether it counts.
+    pub(crate) async fn check(&self, signed: &[&Signed]) -> Result<Vec<Result<(), BadSignature>>, DbError> {
+        let keys = self.keys.find(&names(signed)).await?;
+        let mut answers = Vec::with_capacity(signed.len());
+        for (signed, keys) in signed.chunks(TOGETHER).zip(keys.chunks(TOGETHER)) {
+            if !answers.is_empty() {
+                tokio::task::yield_now().await;
+            }
+            answers.extend(check_together(signed, keys));
+        }
+        Ok(answers)
     }
 }
 
-/// What was signed, and the key that it is said to be signed with, if it is known.
-type Pair = (Signed, Option<Arc<Key>>);
+fn names<'a>(signed: &[&'a Signed]) -> Vec<&'a Name> {
+    signed.iter().map(|signed| &signed.key).collect()
+}
 
-fn check_together(pairs: &[Pair]) -> Vec<Result<(), BadSignature>> {
-    let known = || pairs.iter().filter_map(|(signed, key)| Some((signed, key.as_ref()?)));
+/// Each with the key that it is said to be signed with, if that is known.
+fn check_together(signed: &[&Signed], keys: &[Option<Arc<Key>>]) -> Vec<Result<(), BadSignature>> {
+    let pairs = || signed.iter().zip(keys);
+    let known = || pairs().filter_map(|(signed, key)| Some((signed, key.as_ref()?)));
     let texts: Vec<&[u8]> = known().map(|(signed, _)| signed.text.as_slice()).collect();
     let signatures: Vec<Signature> = known().map(|(signed, _)| signed.signature).collect();
-    let keys: Vec<_> = known().map(|(_, key)| key.for_batches).collect();
+    let for_batches: Vec<_> = known().map(|(_, key)| key.for_batches).collect();
     // By itself, one takes less time than a batch of one.
-    let all_good = keys.len() > 1 && verify_batch(&texts, &signatures, &keys).is_ok();
-    let check = |(signed, key): &Pair| {
+    let all_good = texts.len() > 1 && verify_batch(&texts, &signatures, &for_batches).is_ok();
+    let check = |(signed, key): (&&Signed, &Option<Arc<Key>>)| {
         let key = key.as_ref().ok_or(BadSignature::UnknownKey)?;
         if all_good || key.has_signed(&signed.signature, &signed.text) { Ok(()) } else { Err(BadSignature::Wrong) }
     };
-    pairs.iter().map(check).collect()
+    pairs().map(check).collect()
 }
 
 #[cfg(test)]
-mod tests;
+pub(crate) mod tests;

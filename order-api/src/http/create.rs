@@ -231,7 +231,7 @@ async fn unbelieved(state: &super::State, body: &JsonText, problem: Problem, ask
         }
         None => return problem,
     };
-    match state.turns.take("signatures cannot be checked", signatures.check(vec![signed])).await {
+    match state.turns.take("signatures cannot be checked", signatures.check(&[&signed])).await {
         Ok(checked) => match (checked.into_iter().find_map(Result::err), asker) {
             (None, _) => problem,
             (Some(bad), Asker::Known) => bad.into(),

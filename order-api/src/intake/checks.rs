@@ -1,7 +1,6 @@
 //! The signatures of a group: they are checked while it still gathers, for whoever is in it waits for them.
 
 use common::{db::DbError, http::Problem};
-use tokio::task::JoinHandle;
 
 use super::{Asked, Waiting, refuse_all};
 use crate::{
@@ -9,58 +8,45 @@ use crate::{
     signing::{BadSignature, Signatures, Signed, TOGETHER},
 };
 
-type Answers = Result<Vec<Result<(), BadSignature>>, DbError>;
-
 /// Checks the signatures of one group after the other.
 pub(super) struct Checks {
     /// None where signatures are not required.
     signatures: Option<Signatures>,
-    /// Those of the first orders of the group that gathers, as many at a time as are checked together.
-    begun: Vec<JoinHandle<Answers>>,
+    /// What is known already of the first orders of the group that gathers.
+    answers: Vec<Result<(), BadSignature>>,
 }
 
 impl Checks {
     pub(super) fn new(signatures: Option<Signatures>) -> Self {
-        Self { signatures, begun: Vec::new() }
+        Self { signatures, answers: Vec::new() }
     }
 
-    /// Begins with those that are there, if they are enough to be checked together.
-    pub(super) fn begin(&mut self, there: &mut [Waiting<Asked>]) {
+    /// Checks those that are there already, if they are enough to be checked together, and no question to the database
+    /// is needed. No more than once, for others want their turn too.
+    pub(super) fn look(&mut self, there: &[Waiting<Asked>]) {
         let Some(signatures) = &self.signatures else { return };
-        for some in there.chunks_exact_mut(TOGETHER).skip(self.begun.len()) {
-            let signatures = signatures.clone();
-            let signed = signed(some);
-            self.begun.push(tokio::spawn(async move { signatures.check(signed?).await }));
-        }
+        let Some(next) = there.get(self.answers.len()..).and_then(|new| new.get(..TOGETHER)) else { return };
+        let answers = signed(next).ok().and_then(|signed| signatures.check_known(&signed));
+        self.answers.extend(answers.into_iter().flatten());
     }
 
     /// Those whose signatures are good. The others are answered; nothing is said of what is in their orders.
     pub(super) async fn finish(&mut self, mut group: Vec<Waiting<Asked>>) -> Vec<Waiting<Asked>> {
         let Some(signatures) = &self.signatures else { return group };
-        let last = group.get_mut(self.begun.len() * TOGETHER..).unwrap_or_default();
-        let last = match signed(last) {
-            Ok(signed) => signatures.check(signed).await,
+        let mut answers = std::mem::take(&mut self.answers);
+        let rest = match signed(group.get(answers.len()..).unwrap_or_default()) {
+            Ok(signed) => signatures.check(&signed).await,
             Err(error) => Err(error),
         };
-        let mut answers = Vec::with_capacity(self.begun.len() + 1);
-        for begun in self.begun.drain(..) {
-            answers.push(begun.await.unwrap_or_else(|error| Err(DbError::unexpected(error))));
+        match rest {
+            Ok(rest) => answers.extend(rest),
+            Err(error) => refuse_all(group.split_off(answers.len()), &error),
         }
-        answers.push(last);
-
         let mut good = Vec::with_capacity(group.len());
-        let mut group = group.into_iter();
-        for answers in answers {
-            match answers {
-                Ok(answers) => {
-                    for (waiting, answer) in group.by_ref().take(answers.len()).zip(answers) {
-                        match answer {
-                            Ok(()) => good.push(waiting),
-                            Err(bad) => waiting.answer(Err(bad.into())),
-                        }
-                    }
-                }
-                Err(error) => refuse_all(group.by_ref().take(TOGETHER).collect(), &error),
+        for (waiting, answer) in group.into_iter().zip(answers) {
+            match answer {
+                Ok(()) => good.push(waiting),
+                Err(bad) => waiting.answer(Err(bad.into())),
             }
         }
         good
@@ -68,13 +54,86 @@ impl Checks {
 }
 
 /// What these have signed.
-fn signed(some: &mut [Waiting<Asked>]) -> Result<Vec<Signed>, DbError> {
-    let signed: Option<Vec<Signed>> = some.iter_mut().map(|waiting| waiting.it.signed.take()).collect();
+fn signed(some: &[Waiting<Asked>]) -> Result<Vec<&Signed>, DbError> {
+    let signed: Option<Vec<&Signed>> = some.iter().map(|waiting| waiting.it.signed.as_ref()).collect();
     signed.ok_or_else(|| DbError::unexpected("an order came in without a signature"))
 }
 
 impl From<BadSignature> for Problem {
     fn from(bad: BadSignature) -> Self {
         Self::new(codes::INVALID_SIGNATURE, format!("the signature {bad}"))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use common::ids::UserId;
+    use tokio::sync::oneshot;
+    use tracing::Span;
+
+    use super::*;
+    use crate::{intake::Taken, signing::tests};
+
+    type Answer = oneshot::Receiver<Result<Taken, Problem>>;
+
+    /// An order of user `u`, which is signed by one of their keys.
+    fn order(key: &str, is_good: bool) -> (Waiting<Asked>, Answer) {
+        let body = r#"{"userId":"u","token":"t","signature":"s","orderAmount":1,"items":[]}"#;
+        let (answer, answered) = oneshot::channel();
+        let signed = tests::signed_with(key, 1, if is_good { "text" } else { "another" }, "text");
+        let it = Asked {
+            user_id: UserId::try_from("u".to_owned()).unwrap(),
+            request: serde_json::from_str(body).unwrap(),
+            signed: Some(signed),
+            once: None,
+            traceparent: String::new(),
+        };
+        (Waiting { it, answer, span: Span::none() }, answered)
+    }
+
+    fn checks() -> Checks {
+        Checks::new(Some(tests::knowing("known", 1)))
+    }
+
+    fn refused(answer: &mut Answer) -> Option<u16> {
+        answer.try_recv().ok().map(|answer| answer.unwrap_err().status.as_u16())
+    }
+
+    #[tokio::test]
+    async fn each_is_answered_for_itself_wherever_it_stands_and_however_it_came() {
+        let bad = [0, 31, 32, 63, 64, 99];
+        for at_once in [1, 7, 32, 100] {
+            let (mut checks, mut group, mut answers) = (checks(), Vec::new(), Vec::new());
+            for i in 0..100 {
+                let (order, answer) = order("known", !bad.contains(&i));
+                group.push(order);
+                answers.push(answer);
+                if group.len() % at_once == 0 {
+                    checks.look(&group);
+                }
+            }
+            assert_eq!(checks.answers.len(), if at_once == 100 { TOGETHER } else { 3 * TOGETHER });
+            assert_eq!(checks.finish(group).await.len(), 94);
+            for (i, answer) in answers.iter_mut().enumerate() {
+                assert_eq!(refused(answer), bad.contains(&i).then_some(403), "{i} of {at_once}");
+            }
+            assert!(checks.answers.is_empty());
+        }
+    }
+
+    #[tokio::test]
+    async fn whose_key_cannot_be_looked_up_is_refused_and_nobody_else() {
+        let (mut checks, mut group, mut answers) = (checks(), Vec::new(), Vec::new());
+        for i in 0..70 {
+            let (order, answer) = order(if i == 40 { "unknown" } else { "known" }, true);
+            group.push(order);
+            answers.push(answer);
+            checks.look(&group);
+        }
+        // Those who came before are known to be good; those beside it cannot be told from it.
+        assert_eq!(checks.finish(group).await.len(), TOGETHER);
+        for (i, answer) in answers.iter_mut().enumerate() {
+            assert_eq!(refused(answer), (i >= TOGETHER).then_some(503), "{i}");
+        }
     }
 }

@@ -57,16 +57,16 @@ impl Gather {
     pub(super) async fn group<T>(
         &mut self,
         queue: &mut mpsc::Receiver<T>,
-        mut look: impl FnMut(&mut [T]),
+        mut look: impl FnMut(&[T]),
     ) -> Option<Vec<T>> {
         let mut group = Vec::with_capacity(self.enough);
         let most = self.may_have().await;
         if queue.recv_many(&mut group, most).await == 0 {
             return None;
         }
-        look(&mut group);
+        look(&group);
         while group.len() < self.enough && self.more(queue, &mut group, most, self.next).await {
-            look(&mut group);
+            look(&group);
         }
         // A group that is whole, or late, waits for nobody, which says nothing about who is coming.
         if group.len() >= self.enough && group.len() < most && Instant::now() < self.next {
@@ -75,7 +75,7 @@ impl Gather {
             } else {
                 let there = group.len();
                 while self.more(queue, &mut group, most, self.next.min(Instant::now() + RIGHT_BEHIND)).await {
-                    look(&mut group);
+                    look(&group);
                 }
                 self.spare = if group.len() > there { 0 } else { (2 * self.spare + 1).min(MOST_SPARED) };
                 self.spared = 0;

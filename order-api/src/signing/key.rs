@@ -23,7 +23,8 @@ use pkcs8::{
 /// RFC 8410.
 const ED25519: AlgorithmIdentifierRef<'_> =
     AlgorithmIdentifierRef { oid: ObjectIdentifier::new_unwrap("1.3.101.112"), parameters: None };
-/// How long a key that was found is believed: as long as one that was revoked may still count.
+/// How long a key that was found is believed. One that was revoked may count for as long as that and as its order's group
+/// gathers.
 const BELIEVED: Duration = Duration::from_millis(500);
 /// How many keys are kept in memory.
 const MOST_KEPT: usize = 10_000;
@@ -112,7 +113,8 @@ impl Key {
     }
 }
 
-type Name = (UserId, KeyId);
+/// Of a key, among those of all users.
+pub(super) type Name = (UserId, KeyId);
 
 #[derive(Clone)]
 struct Found {
@@ -132,26 +134,34 @@ impl Keys {
         Self { db, found: Arc::default() }
     }
 
-    /// The keys of those names, in their order.
-    pub(super) async fn find(&self, names: Vec<(&UserId, &KeyId)>) -> Result<Vec<Option<Arc<Key>>>, DbError> {
-        let names: Vec<Name> = names.into_iter().map(|(user, key)| (user.clone(), key.clone())).collect();
-        let mut keys: HashMap<&Name, Arc<Key>> = HashMap::with_capacity(names.len());
-        let mut missing: BTreeSet<&Name> = BTreeSet::new();
-        {
-            let found = self.found.lock().unwrap_or_else(PoisonError::into_inner);
-            for name in &names {
-                match found.get(name).filter(|found| found.at.elapsed() < BELIEVED) {
-                    Some(found) => drop(keys.insert(name, Arc::clone(&found.key))),
-                    None => drop(missing.insert(name)),
-                }
-            }
-        }
+    /// However long a test takes.
+    #[cfg(test)]
+    pub(super) fn know(&self, name: Name, key: Arc<Key>) {
+        self.keep(&HashMap::from([(name, Found { key, at: Instant::now() + BELIEVED * 1_000 })]));
+    }
+
+    /// The keys of those names, in their order, as far as they are in memory and fresh enough to be believed.
+    pub(super) fn known(&self, names: &[&Name]) -> Vec<Option<Arc<Key>>> {
+        let found = self.found.lock().unwrap_or_else(PoisonError::into_inner);
+        let fresh = |name: &Name| found.get(name).filter(|found| found.at.elapsed() < BELIEVED);
+        names.iter().map(|name| fresh(name).map(|found| Arc::clone(&found.key))).collect()
+    }
+
+    /// The keys of those names, in their order: asked for once, if there are any that are not in memory.
+    pub(super) async fn find(&self, names: &[&Name]) -> Result<Vec<Option<Arc<Key>>>, DbError> {
+        let mut keys = self.known(names);
+        let missing: BTreeSet<&Name> =
+            names.iter().zip(&keys).filter_map(|(name, key)| key.is_none().then_some(*name)).collect();
         if !missing.is_empty() {
             let read = self.read(&missing).await?;
             self.keep(&read);
-            keys.extend(missing.into_iter().filter_map(|name| Some((name, Arc::clone(&read.get(name)?.key)))));
+            for (name, key) in names.iter().zip(&mut keys) {
+                if key.is_none() {
+                    *key = read.get(*name).map(|found| Arc::clone(&found.key));
+                }
+            }
         }
-        Ok(names.iter().map(|name| keys.get(name).cloned()).collect())
+        Ok(keys)
     }
 
     async fn read(&self, names: &BTreeSet<&Name>) -> Result<HashMap<Name, Found>, DbError> {

@@ -1,3 +1,4 @@
+use common::{config::Database, db::Db};
 use curve25519_dalek::{EdwardsPoint, Scalar, constants::EIGHT_TORSION, edwards::CompressedEdwardsY};
 use ed25519_zebra::{SigningKey, VerificationKeyBytes};
 use sha2::{Digest as _, Sha512};
@@ -12,8 +13,25 @@ fn secret(n: u8) -> SigningKey {
 }
 
 fn signed(n: u8, text: &str) -> Signed {
-    let signature = STANDARD.encode(secret(n).sign(text.as_bytes()).to_bytes());
-    Signed::new(UserId::try_from("u".to_owned()).unwrap(), &format!("k:{signature}"), text.into()).unwrap()
+    signed_with("k", n, text, text)
+}
+
+/// What is said to be signed with a key of user `u`.
+pub(crate) fn signed_with(key: &str, n: u8, signed: &str, text: &str) -> Signed {
+    let signature = STANDARD.encode(secret(n).sign(signed.as_bytes()).to_bytes());
+    Signed::new(name(key).0, &format!("{key}:{signature}"), text.into()).unwrap()
+}
+
+/// With one key in memory, and a database that cannot be reached.
+pub(crate) fn knowing(one: &str, n: u8) -> Signatures {
+    let nowhere = Database { url: "postgres://u:p@127.0.0.1:1/nowhere".into(), pool_size: 1 };
+    let keys = Keys::new(Db::new(&nowhere, "a test", "orders").unwrap());
+    keys.know(name(one), key(n).unwrap());
+    Signatures::new(keys)
+}
+
+fn name(key: &str) -> Name {
+    (UserId::try_from("u".to_owned()).unwrap(), key.parse().unwrap())
 }
 
 fn key(n: u8) -> Option<Arc<Key>> {
@@ -21,8 +39,8 @@ fn key(n: u8) -> Option<Arc<Key>> {
 }
 
 fn check(pairs: &[(&Signed, Option<Arc<Key>>)]) -> Vec<Result<(), BadSignature>> {
-    let pairs: Vec<Pair> = pairs.iter().map(|(signed, key)| ((*signed).clone(), key.clone())).collect();
-    check_together(&pairs)
+    let (signed, keys): (Vec<&Signed>, Vec<_>) = pairs.iter().cloned().unzip();
+    check_together(&signed, &keys)
 }
 
 #[test]
