@@ -1,8 +1,6 @@
 //! Event streams: every step of an order, in its order, to however many listen.
 
 use std::{
-    collections::HashMap,
-    ffi::OsString,
     fs,
     sync::{
         Arc,
@@ -166,14 +164,10 @@ fn processor(process: &Process) -> Duration {
     Duration::from_millis(10 * (fields[11].parse::<u64>().unwrap() + fields[12].parse::<u64>().unwrap()))
 }
 
-/// For how long each thread of a process was ready to run while others had the processors.
-fn kept_waiting(process: &str) -> HashMap<OsString, Duration> {
-    let threads = fs::read_dir(format!("/proc/{process}/task")).unwrap().flatten();
-    let waited = |thread: &fs::DirEntry| {
-        let stat = fs::read_to_string(thread.path().join("schedstat")).unwrap_or_default();
-        Duration::from_nanos(stat.split_whitespace().nth(1).and_then(|ns| ns.parse().ok()).unwrap_or(0))
-    };
-    threads.map(|thread| (thread.file_name(), waited(&thread))).collect()
+/// For how long a process (its first thread) was ready to run while others had the processors.
+fn kept_waiting(process: &str) -> Duration {
+    let stat = fs::read_to_string(format!("/proc/{process}/schedstat")).unwrap_or_default();
+    Duration::from_nanos(stat.split_whitespace().nth(1).and_then(|ns| ns.parse().ok()).unwrap_or(0))
 }
 
 /// How many statements the watch sends in a second, and how many transactions the database counts.
@@ -249,8 +243,8 @@ async fn ten_thousand_streams_cost_one_query_a_tick_and_hear_their_end_within_a_
     let each = (memory(&alone.api) - before) / (MANY - FEW);
 
     let pid = alone.api.pid().unwrap().to_string();
-    let both_waited = || kept_waiting(&pid).into_iter().chain(kept_waiting("self"));
-    let (busy, waited) = (processor(&alone.api), both_waited().collect::<HashMap<_, _>>());
+    let both_waited = || [kept_waiting(&pid), kept_waiting("thread-self")];
+    let (busy, waited) = (processor(&alone.api), both_waited());
     alone.end(&orders).await;
     let mut heard = Vec::with_capacity(MANY);
     while heard.len() < MANY {
@@ -258,8 +252,7 @@ async fn ten_thousand_streams_cost_one_query_a_tick_and_hear_their_end_within_a_
         heard.push(one.unwrap());
     }
     let busy = processor(&alone.api) - busy;
-    let since = |(thread, now): (OsString, Duration)| now.saturating_sub(waited.get(&thread).copied().unwrap_or(now));
-    let waited = both_waited().map(since).max().unwrap();
+    let waited = both_waited().into_iter().zip(waited).map(|(now, then)| now.saturating_sub(then)).max().unwrap();
     heard.sort_unstable();
     for said in listeners.join_all().await {
         let said = String::from_utf8_lossy(&said).into_owned();
