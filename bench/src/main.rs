@@ -6,6 +6,7 @@
 
 mod connection;
 mod customer;
+mod disk;
 mod http;
 mod idle;
 mod ledger;
@@ -84,6 +85,10 @@ struct Arguments {
     /// How often --against measures each
     #[arg(long, default_value_t = 3, value_parser = clap::value_parser!(u8).range(1..=50))]
     rounds: u8,
+    /// Where the servers keep their data meanwhile (`cargo xtask bench` starts them): a folder on another disk, or in
+    /// memory (/dev/shm), which leaves the disk out of the figures
+    #[arg(long, value_name = "FOLDER")]
+    data: Option<PathBuf>,
     /// Also write the figures to a file
     #[arg(long, value_name = "FILE")]
     json: Option<PathBuf>,
@@ -128,6 +133,7 @@ async fn bench(arguments: &Arguments) -> Result<bool> {
     fs::create_dir_all(&logs).with_context(|| format!("cannot make {}", logs.display()))?;
     let servers = Servers::from_environment()?;
     let (postgres, rabbitmq) = servers.processes().await?;
+    let beside_data = servers.data().await?.and_then(|data| disk::beside(&data));
     let plan = Plan { binaries, logs: logs.clone(), settings: arguments.set.clone() };
     let mut bench = Bench {
         servers,
@@ -136,6 +142,7 @@ async fn bench(arguments: &Arguments) -> Result<bool> {
         postgres,
         rabbitmq,
         connections: arguments.connections.into(),
+        beside_data,
     };
     let mut report = Report { machine: machine(&bench).await?, ..Report::default() };
 

@@ -7,6 +7,9 @@ use crate::{idle::Idle, measure::Latency, scenario::Run};
 /// Beyond this share of the machine, in percent, others have spoilt the figures.
 const OTHERS_MOST: f64 = 10.0;
 
+/// Beyond this, it was the disk that the slowest waited for.
+const DISK_MOST_MS: f64 = 50.0;
+
 /// Everything that was measured, as `--json` writes it.
 #[derive(Serialize, Default)]
 pub struct Report {
@@ -84,8 +87,16 @@ impl Report {
             "\nOrder to paid: from the sending of the request (with steady arrivals: from when it was due) to the\n\
              moment written in the order's timeline, by the one clock of this machine. POST: until the whole answer is\n\
              there. End to end: first request to last notification recorded. MB are 10^6 bytes. \"Everything else\" is\n\
-             what the machine did besides.\n",
+             what the machine did besides. Disk: what another program needs to write 8 KB through to it.\n",
         );
+        for run in self.runs() {
+            if let Some(disk) = run.disk.filter(|disk| disk.max_ms > DISK_MOST_MS) {
+                text.push_str(&format!(
+                    "\n{}: the disk stood still for up to {:.0} ms, and with it every commit.\n",
+                    run.name, disk.max_ms
+                ));
+            }
+        }
         if self.runs().any(|run| run.others_percent > OTHERS_MOST) {
             text.push_str("\nThe machine was busy with other things as well: it can do better than this.\n");
         }
@@ -143,6 +154,7 @@ fn section(title: &str, runs: &[Run], extra: Vec<Row>) -> String {
     rows.push(row("processors busy: in all / everything else", &|run| {
         format!("{:.0} % / {:.0} %", run.busy_percent, run.others_percent)
     }));
+    rows.push(row("disk, ms for 8 KB: p50 / p99 / most", &|run| run.disk.map_or("-".to_owned(), latency)));
     rows.push(Row::new("memory (RSS), MB: now / peak", []));
     for name in names(runs, |run| run.memory.iter().map(|(name, _)| *name).collect()) {
         let cell = |run: &Run| {

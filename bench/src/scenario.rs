@@ -1,12 +1,16 @@
 //! What is measured: one load on one line, from the first request to the last notification.
 
-use std::time::{Duration, SystemTime};
+use std::{
+    path::PathBuf,
+    time::{Duration, SystemTime},
+};
 
 use anyhow::{Result, bail};
 use serde::Serialize;
 use tokio::time::Instant;
 
 use crate::{
+    disk::Probe,
     ledger::Ledger,
     line::{KINDS, Line, ORDER_API, Plan},
     load::{Load, Outcome, Pace, micros},
@@ -35,6 +39,8 @@ pub struct Run {
     /// And how much of it by programs that have nothing to do with this.
     pub others_percent: f64,
     pub memory: Vec<(&'static str, Memory)>,
+    /// What the disk that the data are on took for a small write, if this program may write there.
+    pub disk: Option<Latency>,
     /// Only where there was too much to do: those that were told so.
     pub refused: Option<Refused>,
     /// Only for a backlog: how the workers drained it.
@@ -57,6 +63,8 @@ pub struct Bench {
     pub postgres: Option<i32>,
     pub rabbitmq: Option<i32>,
     pub connections: usize,
+    /// A folder on the disk that the data are on.
+    pub beside_data: Option<PathBuf>,
 }
 
 /// Orders that warm up caches and prepare statements, before anything is measured.
@@ -115,6 +123,7 @@ impl Bench {
         api.iter().try_for_each(|kind| line.start(kind))?;
         line.ready().await?;
         let mut ledger = Ledger::new(&place).await?;
+        let disk = self.watch_disk()?;
         let cpu = self.cpu(&line);
         let machine = Machine::now();
         let outcome = self.send(&mut line, Pace::Flat, orders, self.connections).await?;
@@ -123,9 +132,11 @@ impl Bench {
         workers.iter().try_for_each(|kind| line.start(kind))?;
         self.until_notified(&mut line, &mut ledger, outcome.sent.len()).await?;
         let machine = (machine, Machine::now());
+        let disk = disk.map(Probe::stop).transpose()?;
         self.until_settled(&mut line, &ledger).await?;
         let mut run = self.sum_up(format!("backlog of {orders}"), &line, &ledger, &outcome, &cpu, machine).await?;
         let seconds = seconds_between(micros(from), ledger.last_notified().await?);
+        run.disk = disk;
         run.drained = Some(Drained { seconds, per_second: outcome.sent.len() as f64 / seconds });
         self.finish(&place, line, &ledger, run).await
     }
@@ -151,13 +162,20 @@ impl Bench {
         orders: u64,
         connections: usize,
     ) -> Result<Run> {
+        let disk = self.watch_disk()?;
         let cpu = self.cpu(line);
         let machine = Machine::now();
         let outcome = self.send(line, pace, orders, connections).await?;
         self.until_notified(line, ledger, outcome.sent.len()).await?;
         let machine = (machine, Machine::now());
+        let disk = disk.map(Probe::stop).transpose()?;
         self.until_settled(line, ledger).await?;
-        self.sum_up(name, line, ledger, &outcome, &cpu, machine).await
+        let run = self.sum_up(name, line, ledger, &outcome, &cpu, machine).await?;
+        Ok(Run { disk, ..run })
+    }
+
+    fn watch_disk(&self) -> Result<Option<Probe>> {
+        self.beside_data.as_deref().map(Probe::start).transpose()
     }
 
     async fn send(&self, line: &mut Line<'_>, pace: Pace, orders: u64, connections: usize) -> Result<Outcome> {
@@ -274,6 +292,7 @@ impl Bench {
             busy_percent: 100.0 * busy / all,
             others_percent: 100.0 * others * orders as f64 / 1_000.0 / all,
             memory,
+            disk: None,
             refused,
             drained: None,
             wrong: Vec::new(),

@@ -2,6 +2,7 @@
 
 use std::{
     env, fs,
+    path::PathBuf,
     sync::Mutex,
     time::{Duration, Instant},
 };
@@ -119,6 +120,13 @@ impl Servers {
         let postmaster = crate::measure::parent(backend).filter(|_| program(backend).starts_with("postgres"));
         let beam = self.node().await?;
         Ok((postmaster, beam.filter(|pid| program(*pid).starts_with("beam"))))
+    }
+
+    /// Where PostgreSQL keeps its data, if it tells.
+    pub async fn data(&self) -> Result<Option<PathBuf>> {
+        let (admin, _) = self.admin().await?;
+        let told = admin.query_one("SELECT current_setting('data_directory', true)", &[]).await?;
+        Ok(told.try_get::<_, Option<String>>(0)?.map(PathBuf::from))
     }
 
     /// The process of RabbitMQ's node. A node that has just started tells it only with its first statistics.

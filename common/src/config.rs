@@ -316,7 +316,7 @@ impl Default for Consumer {
 
 impl Default for Outbox {
     fn default() -> Self {
-        Self { parcel_events: 64, parcel_bytes: 128 * 1024, sweep_ms: 2_000 }
+        Self { parcel_events: 256, parcel_bytes: 128 * 1024, sweep_ms: 2_000 }
     }
 }
 

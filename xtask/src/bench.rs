@@ -1,6 +1,8 @@
 //! `cargo xtask bench`: builds everything in release and hands the load generator fresh,
 //! durable servers. It starts the services itself, with the settings it compares.
 
+use std::fs;
+use std::path::PathBuf;
 use std::process::{Command, ExitCode};
 
 use anyhow::{Context, Result};
@@ -24,13 +26,34 @@ pub fn run(arguments: &Arguments) -> Result<ExitCode> {
     if arguments.arguments.iter().any(|argument| argument == "--help" || argument == "-h") {
         return help();
     }
-    let dir = project::local()?.join("bench");
+    let elsewhere = data(&arguments.arguments)?.map(|folder| folder.join("conveyor-bench"));
+    let dir = match &elsewhere {
+        Some(dir) => dir.clone(),
+        None => project::local()?.join("bench"),
+    };
     let _turn = lock(&dir)?;
     test::clear(&dir)?;
     let backing = Backing::prepare(&dir, Purpose::Benchmark)?;
     let result = measure(&backing, &arguments.arguments);
     test::clear(&dir)?;
+    if let Some(dir) = elsewhere {
+        fs::remove_dir_all(&dir).with_context(|| format!("cannot remove {}", dir.display()))?;
+    }
     result
+}
+
+/// The one option that is not for the load generator, but for the servers that it loads.
+fn data(arguments: &[String]) -> Result<Option<PathBuf>> {
+    let mut rest = arguments.iter();
+    while let Some(argument) = rest.next() {
+        let folder = match argument.strip_prefix("--data") {
+            Some("") => rest.next().context("--data needs a folder")?,
+            Some(value) if value.starts_with('=') => &value[1..],
+            _ => continue,
+        };
+        return fs::canonicalize(folder).map(Some).with_context(|| format!("--data: there is no folder {folder}"));
+    }
+    Ok(None)
 }
 
 /// The load generator's own help needs no servers.

@@ -81,6 +81,7 @@ fn open(arguments: &Arguments) -> Result<Box<dyn Server>> {
                 port: arguments.port,
                 password: "postgres".to_owned(),
                 durable: arguments.durable,
+                run_in: false,
                 database: "postgres".to_owned(),
             },
         )?),

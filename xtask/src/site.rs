@@ -57,6 +57,7 @@ impl Backing {
                         port: fixed.map(|ports| ports.postgres),
                         password: secret("postgres")?,
                         durable: purpose != Purpose::Tests,
+                        run_in: purpose == Purpose::Benchmark,
                         database: if purpose == Purpose::Tests { "postgres" } else { "conveyor" }.to_owned(),
                     },
                 )?;

@@ -24,7 +24,7 @@ use crate::{backoff::Backoff, config::ConfigError, db::describe};
 /// How long the broker may take to answer anything before the connection counts as lost.
 const ANSWER: Duration = Duration::from_secs(10);
 /// A connection keeps two buffers of 32 frames, and goes round in them: with frames of the usual 128 KiB those would be
-/// most of what an idle service occupies. An ordinary parcel of 64 events fits in one of these; a larger body is split.
+/// most of what an idle service occupies. A parcel of 128 events fits in one of these; a larger body is split.
 /// Headers are not: those of one message must fit, and ours take a tenth of it.
 const FRAME_BYTES: u32 = 64 * 1024;
 /// Two missed heartbeats end a connection.
