@@ -39,7 +39,7 @@ pub fn run(arguments: &Arguments) -> Result<ExitCode> {
 pub fn clear(dir: &Path) -> Result<()> {
     for server in servers::found_in(dir).into_iter().chain(servers::found_in(&own_servers(dir))) {
         // Nobody needs the data any more: no reason to wait for an orderly end.
-        server.kill()?;
+        server.discard()?;
         servers::purge(server.as_ref())?;
     }
     Ok(())

@@ -21,7 +21,7 @@ use crate::stage::{Stage, settings, topology};
 async fn what_is_announced_is_heard_and_leaves_the_outbox() {
     let stage = Stage::set().await;
     let worker = stage.work();
-    let events = many(100, Deed::Announce);
+    let events = many(300, Deed::Announce);
     stage.send(&events).await;
     stage.until_obeyed(&events).await;
     worker.stop().await;
@@ -29,7 +29,7 @@ async fn what_is_announced_is_heard_and_leaves_the_outbox() {
     assert_eq!(stage.database.count("SELECT count(*) FROM orders.outbox").await, 0);
 
     let messages = stage.vhost.drain(HEARD.name).await;
-    assert_eq!(messages.len(), 2, "a hundred events are two parcels of 64 at the most");
+    assert_eq!(messages.len(), 2, "three hundred events are two parcels of 256 at the most");
     let mut heard: Vec<Uuid> = messages.iter().flat_map(e2e::Message::events).map(|event| asked(&event)).collect();
     let mut sent: Vec<Uuid> = events.iter().map(|event| event.id).collect();
     heard.sort();
@@ -154,7 +154,7 @@ async fn while_the_broker_is_away_rows_stay_and_afterwards_they_arrive() {
     // Away for longer than it is kept in memory: it is left to the sweeper.
     broker.cut().await;
     let before = left_to_sweeper();
-    let asked = outgoing.announce(200).await;
+    let asked = outgoing.announce(800).await;
     // Three full ones and the rest.
     eventually(e2e::LONG, "memory gives them up", async || (left_to_sweeper() >= before + 4.0).then_some(())).await;
     assert_eq!(stage.database.count("SELECT count(*) FROM orders.outbox").await, 4);

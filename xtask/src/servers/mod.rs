@@ -30,6 +30,8 @@ pub trait Server: Sync {
     fn stop(&self) -> Result<()>;
     /// SIGKILL, as a crash would be.
     fn kill(&self) -> Result<()>;
+    /// The quickest end that leaves nothing behind outside of its folders, with no care for what is in them.
+    fn discard(&self) -> Result<()>;
     fn is_running(&self) -> bool;
     /// URLs and the like, for people and programs.
     fn variables(&self) -> Variables;

@@ -281,6 +281,15 @@ impl Server for Postgres {
         Ok(())
     }
 
+    fn discard(&self) -> Result<()> {
+        if let Some(postmaster) = self.postmaster() {
+            // Killed, it leaves its shared memory in /dev/shm until it starts again.
+            postmaster.signal(Signal::SIGQUIT);
+            postmaster.wait_gone(Duration::from_secs(10));
+        }
+        self.kill()
+    }
+
     fn is_running(&self) -> bool {
         self.postmaster().is_some()
     }

@@ -292,6 +292,10 @@ impl Server for RabbitMq {
         Ok(())
     }
 
+    fn discard(&self) -> Result<()> {
+        self.kill()
+    }
+
     fn is_running(&self) -> bool {
         self.node().is_some()
     }
