@@ -41,7 +41,7 @@ impl Bench {
         let ours = self.plan.settings.len();
         let cap_setting: Setting =
             format!("CONVEYOR__ORDERS__MOST_PER_SECOND={cap:.0}").parse().map_err(anyhow::Error::msg)?;
-        let wait_setting: Setting = "CONVEYOR__ORDERS__LONGEST_WAIT_MS=100".parse().map_err(anyhow::Error::msg)?;
+        let wait_setting: Setting = "CONVEYOR__ORDERS__LONGEST_WAIT_MS=50".parse().map_err(anyhow::Error::msg)?;
         self.plan.settings.splice(0..0, [wait_setting, cap_setting]);
         let run = self.overloaded(cap * TIMES, seconds).await;
         self.plan.settings.drain(0..self.plan.settings.len() - ours);
