@@ -55,7 +55,8 @@ impl Probe {
 
     pub fn stop(self) -> Result<Latency> {
         drop(self.stop);
-        let latencies = self.thread.join().map_err(|_| anyhow::anyhow!("the thread that watches the disk panicked"))??;
+        let latencies =
+            self.thread.join().map_err(|_| anyhow::anyhow!("the thread that watches the disk panicked"))??;
         Ok(latencies.sum_up())
     }
 }
