@@ -1,5 +1,5 @@
-//! What the disk does meanwhile. Every commit waits for it, and a disk that others share stands still now and then: this
-//! tells such moments from those that are the line's own.
+//! What the disk does meanwhile. Every commit waits for it, and a disk that others share stands still now and then. (A
+//! small write waits for a processor too, and behind what the line itself writes; that takes a few milliseconds.)
 
 use std::{
     fs::{self, File},
@@ -22,7 +22,16 @@ const EVERY: Duration = Duration::from_millis(20);
 pub fn beside(data: &Path) -> Option<PathBuf> {
     let disk = |path: &Path| fs::metadata(path).map(|found| found.dev()).ok();
     let wanted = disk(data)?;
-    [std::env::temp_dir(), std::env::current_dir().ok()?].into_iter().find(|folder| disk(folder) == Some(wanted))
+    let folders = [std::env::temp_dir(), std::env::current_dir().ok()?];
+    folders.into_iter().find(|folder| disk(folder) == Some(wanted) && nameless_file(folder).is_ok())
+}
+
+/// A file that is gone with the last who uses it.
+fn nameless_file(folder: &Path) -> Result<File> {
+    let path = folder.join(format!("conveyor-bench-disk-{}", std::process::id()));
+    let file = File::create(&path).with_context(|| format!("cannot write in {}", folder.display()))?;
+    fs::remove_file(&path)?;
+    Ok(file)
 }
 
 /// Writes a little, waits until it is on the disk, and notes how long that took, again and again.
@@ -33,10 +42,7 @@ pub struct Probe {
 
 impl Probe {
     pub fn start(folder: &Path) -> Result<Self> {
-        let path = folder.join(format!("conveyor-bench-disk-{}", std::process::id()));
-        let file = File::create(&path).with_context(|| format!("cannot write in {}", folder.display()))?;
-        // It needs no name.
-        fs::remove_file(&path)?;
+        let file = nameless_file(folder)?;
         let (stop, stopped) = mpsc::channel();
         let thread = thread::spawn(move || {
             let mut latencies = Latencies::new()?;

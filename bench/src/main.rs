@@ -69,7 +69,7 @@ struct Arguments {
     #[arg(long)]
     idle: bool,
     /// A line that may take no more than so many orders a second (1,250 unless said) is sent four times as many, while
-    /// 1,000 connections do not come to the point
+    /// 1,000 connections do not come to the point. An order waits for no longer than 50 ms there
     #[arg(long, value_name = "ORDERS/S", num_args = 0..=1, default_missing_value = "1250", value_parser = rate)]
     overload: Option<f64>,
     /// Everything the project has set itself: throughput, 20, 500, 2,000 and 4,000 orders/s, 200,000 waiting, overload,

@@ -92,7 +92,7 @@ impl Report {
         for run in self.runs() {
             if let Some(disk) = run.disk.filter(|disk| disk.max_ms > DISK_MOST_MS) {
                 text.push_str(&format!(
-                    "\n{}: the disk stood still for up to {:.0} ms, and with it every commit.\n",
+                    "\n{}: a small write to the disk took up to {:.0} ms, and so did commits.\n",
                     run.name, disk.max_ms
                 ));
             }

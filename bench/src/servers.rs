@@ -125,8 +125,9 @@ impl Servers {
     /// Where PostgreSQL keeps its data, if it tells.
     pub async fn data(&self) -> Result<Option<PathBuf>> {
         let (admin, _) = self.admin().await?;
-        let told = admin.query_one("SELECT current_setting('data_directory', true)", &[]).await?;
-        Ok(told.try_get::<_, Option<String>>(0)?.map(PathBuf::from))
+        // Not everybody who may make databases may know.
+        let told = admin.query_one("SHOW data_directory", &[]).await.ok();
+        Ok(told.and_then(|row| row.try_get::<_, String>(0).ok()).map(PathBuf::from))
     }
 
     /// The process of RabbitMQ's node. A node that has just started tells it only with its first statistics.

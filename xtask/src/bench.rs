@@ -1,19 +1,20 @@
 //! `cargo xtask bench`: builds everything in release and hands the load generator fresh,
 //! durable servers. It starts the services itself, with the settings it compares.
 
-use std::fs;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::{Command, ExitCode};
+use std::{env, fs};
 
-use anyhow::{Context, Result};
+use anyhow::{Context, Result, bail};
 use clap::Args;
 
+use crate::servers::home_for;
 use crate::site::{Backing, Purpose, lock};
 use crate::{project, say, signals, test};
 
 /// Measures throughput and latency in release, with fresh servers of its own
 ///
-/// All options are the load generator's own.
+/// All options are the load generator's own, but for --data.
 #[derive(Args)]
 #[command(verbatim_doc_comment, disable_help_flag = true)]
 pub struct Arguments {
@@ -26,20 +27,38 @@ pub fn run(arguments: &Arguments) -> Result<ExitCode> {
     if arguments.arguments.iter().any(|argument| argument == "--help" || argument == "-h") {
         return help();
     }
-    let elsewhere = data(&arguments.arguments)?.map(|folder| folder.join("conveyor-bench"));
+    let elsewhere = data(&arguments.arguments)?;
     let dir = match &elsewhere {
-        Some(dir) => dir.clone(),
+        Some(folder) => folder.join("conveyor-bench"),
         None => project::local()?.join("bench"),
     };
-    let _turn = lock(&dir)?;
+    let turn = lock(&dir)?;
     test::clear(&dir)?;
+    if elsewhere.is_some() {
+        require_reach(&dir)?;
+    }
     let backing = Backing::prepare(&dir, Purpose::Benchmark)?;
     let result = measure(&backing, &arguments.arguments);
     test::clear(&dir)?;
-    if let Some(dir) = elsewhere {
-        fs::remove_dir_all(&dir).with_context(|| format!("cannot remove {}", dir.display()))?;
+    if elsewhere.is_some() {
+        drop(turn);
+        // Only what is ours, and the folder only if there is nothing else in it.
+        let _ = fs::remove_file(dir.join("lock"));
+        let _ = fs::remove_dir(&dir);
     }
     result
+}
+
+/// Figures of servers whose data are somewhere else after all would mislead.
+fn require_reach(dir: &Path) -> Result<()> {
+    if ["DATABASE_URL", "AMQP_URL"].iter().any(|name| env::var_os(name).is_some_and(|url| !url.is_empty())) {
+        bail!("--data is for servers of bench's own: unset DATABASE_URL and AMQP_URL");
+    }
+    let home = dir.join("postgres");
+    if home_for(&home)? != home {
+        bail!("--data: PostgreSQL's account cannot reach {}: name a folder that everybody may enter", dir.display());
+    }
+    Ok(())
 }
 
 /// The one option that is not for the load generator, but for the servers that it loads.

@@ -49,7 +49,8 @@ fn delivery_count(headers: &FieldTable) -> u32 {
 /// The stream of deliveries, taken batch by batch.
 pub(super) struct Intake {
     stream: lapin::Consumer,
-    /// A parcel that came back before: it was met while a batch was being gathered, and is the next batch by itself.
+    /// A parcel that was met while a batch was being gathered, and is not of it: it came back before, and is a batch by
+    /// itself, or there was no more room.
     ahead: Option<Delivered>,
     end: Option<String>,
 }
@@ -83,7 +84,9 @@ impl Intake {
         while !alone && events < limits.max_events && bytes < limits.max_bytes {
             let Some(item) = self.stream.next().now_or_never() else { break };
             let Some(delivered) = self.accept(item) else { break };
-            if delivered.returns > 0 {
+            let is_too_much =
+                events + delivered.size() > limits.max_events || bytes + delivered.body.len() > limits.max_bytes;
+            if delivered.returns > 0 || is_too_much {
                 self.ahead = Some(delivered);
                 break;
             }

@@ -8,6 +8,7 @@ use axum::{
     http::{HeaderMap, header},
 };
 use futures_util::StreamExt as _;
+use hyper::body::Body as _;
 use serde::{
     Deserialize, Deserializer,
     de::{DeserializeOwned, MapAccess, Visitor, value::MapAccessDeserializer},
@@ -98,26 +99,32 @@ pub(super) struct BodyLimit(pub usize);
 async fn read(request: Request) -> Result<Vec<u8>, Problem> {
     let limit = request.extensions().get::<BodyLimit>().map_or(0, |limit| limit.0);
     let visit = request.extensions().get::<Visit>().cloned().ok_or_else(Problem::internal)?;
-    visit.read(read_all(&visit, request.into_body(), limit)).await
+    let too_large = || Problem::new(codes::BODY_TOO_LARGE, format!("the body is larger than {limit} bytes"));
+    let declared = usize::try_from(request.body().size_hint().lower()).unwrap_or(usize::MAX);
+    // Whoever asks first need not send what will not be read.
+    if declared > limit && request.headers().contains_key(header::EXPECT) {
+        visit.seat.linger();
+        return Err(too_large());
+    }
+    let mut size = 0;
+    let read = visit.read(read_all(&visit, request.into_body(), limit, &mut size)).await;
+    // That it is too large is known, whether the rest of it came in time or not.
+    if size.max(declared) > limit { Err(too_large()) } else { read }
 }
 
-async fn read_all(visit: &Visit, body: Body, limit: usize) -> Result<Vec<u8>, Problem> {
+/// Reads it, and how large it is, and keeps no more of it than it may have.
+async fn read_all(visit: &Visit, body: Body, limit: usize, size: &mut usize) -> Result<Vec<u8>, Problem> {
     let mut stream = body.into_data_stream();
     let mut body = Vec::new();
-    let mut size = 0_usize;
     while let Some(chunk) = stream.next().await {
         let chunk = chunk.map_err(|_| Problem::new(codes::UNREADABLE_BODY, "the body could not be read"))?;
-        size = size.saturating_add(chunk.len());
-        if size <= limit {
+        *size = size.saturating_add(chunk.len());
+        if *size <= limit {
             body.extend_from_slice(&chunk);
-        } else if size > DISCARDED {
+        } else if *size > DISCARDED {
             visit.seat.linger();
             break;
         }
-    }
-    if size > limit {
-        let message = format!("the body is larger than {limit} bytes");
-        return Err(Problem::new(codes::BODY_TOO_LARGE, message));
     }
     Ok(body)
 }

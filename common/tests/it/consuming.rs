@@ -10,7 +10,7 @@ use lapin::{
     types::{AMQPValue, FieldTable},
 };
 
-use crate::stage::Stage;
+use crate::stage::{Stage, Worker};
 
 #[tokio::test]
 async fn a_consumer_begins_narrow_and_then_takes_what_has_arrived_in_one_batch() {
@@ -74,4 +74,20 @@ async fn widening_returns_nothing_to_the_queue() {
     }
     assert!(worker.terminate().await.success());
     assert_clean(&stage.database, &stage.vhost).await;
+}
+
+#[tokio::test]
+async fn a_batch_is_no_larger_than_it_may_be() {
+    let stage = Stage::set().await;
+    let events = many(60, Deed::Succeed);
+    for parcel in events.chunks(6) {
+        stage.send(parcel).await;
+    }
+    let mut settings = stage.settings();
+    settings.consumer.max_events = 10;
+    let worker = Worker::begin(settings, |service| service.consume(&WORK, stage.obedient.clone()));
+    stage.until_obeyed(&events).await;
+    worker.stop().await;
+    let together = events.iter().flat_map(|event| stage.obedient.heard(event.id)).map(|heard| heard.together);
+    assert_eq!(together.max(), Some(6), "two parcels of six are more than ten events");
 }

@@ -154,6 +154,21 @@ async fn a_client_that_takes_its_time_to_ask_is_not_waited_for() {
     assert!(answer.starts_with("HTTP/1.1 408") && answer.contains("\"code\":\"request_timeout\""), "{answer}");
     assert!(answer.contains("x-request-id: slow-1\r\n") && answer.contains("connection: close\r\n"), "{answer}");
 
+    // That it is too large is known before it has come, and whoever asks first need not send it at all.
+    for (header, begun) in [
+        ("content-length: 70000\r\n", ""),
+        ("content-length: 70000\r\nexpect: 100-continue\r\n", ""),
+        ("transfer-encoding: chunked\r\n", &*format!("11170\r\n{}\r\n", "x".repeat(70_000))),
+    ] {
+        let mut large = api.connect().await;
+        let head = format!(
+            "POST /api/orders/create HTTP/1.1\r\nhost: x\r\ncontent-type: application/json\r\n{header}\r\n{begun}"
+        );
+        large.write_all(head.as_bytes()).await.unwrap();
+        let answer = read_all(&mut large).await;
+        assert!(answer.starts_with("HTTP/1.1 413") && answer.contains("\"code\":\"body_too_large\""), "{answer}");
+    }
+
     let mut head = api.connect().await;
     head.write_all(b"GET /healthz HTTP/1.1\r\nhost: ").await.unwrap();
     assert_eq!(read_all(&mut head).await, "");

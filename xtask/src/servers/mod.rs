@@ -18,6 +18,7 @@ use anyhow::{Context, Result, bail};
 use crate::project::{self, Variables};
 use crate::say;
 pub use postgres::Postgres;
+pub use postgres_tools::home_for;
 pub use rabbitmq::RabbitMq;
 
 pub trait Server: Sync {

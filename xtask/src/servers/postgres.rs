@@ -17,7 +17,7 @@ pub const KIND: &str = "postgres";
 
 /// A file of PostgreSQL's log.
 const LOG_FILE_MB: u32 = 16;
-/// Log for about 180,000 orders.
+/// Log for some 190,000 orders.
 const RUN_IN_FILES: u32 = 64;
 
 #[derive(Debug)]
