@@ -97,6 +97,11 @@ impl Intake {
         Some(batch)
     }
 
+    /// Whether there was more than the last batch had room for.
+    pub(super) fn has_more(&self) -> bool {
+        self.ahead.is_some()
+    }
+
     fn accept(&mut self, item: Option<lapin::Result<Delivery>>) -> Option<Delivered> {
         match item {
             Some(Ok(delivery)) => Some(Delivered::new(delivery)),

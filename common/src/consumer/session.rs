@@ -271,8 +271,8 @@ impl<P: Process> Consumer<P> {
             }
             metrics::histogram!("conveyor_batch_events", "queue" => self.queue).record(events as f64);
             metrics::histogram!("conveyor_batch_seconds", "queue" => self.queue).record(began.elapsed());
-            if cancelled.is_none() && events < settings.max_events {
-                // Let the next batch grow. After a full one there is no need to.
+            if cancelled.is_none() && events < settings.max_events && !intake.has_more() {
+                // Let the next batch grow. After one that was full there is no need to.
                 self.shared.stop.run_until_cancelled(tokio::time::sleep_until(next)).await;
             }
         }
