@@ -142,9 +142,9 @@ impl<'a> Line<'a> {
             .env("CONVEYOR__DATABASE__URL", self.place.database_for(kind.role, &self.password))
             .env("CONVEYOR__BROKER__URL", &self.place.broker)
             .env("CONVEYOR__HTTP__BIND", &address)
+            .env("CONVEYOR__AUTH__KEYS__BENCH__SECRET", TOKEN_SECRET)
             .env("CONVEYOR__LOG__FILTER", "warn,common::http::guard=error");
         if kind.name == ORDER_API {
-            command.env("CONVEYOR__AUTH__KEYS__BENCH__SECRET", TOKEN_SECRET);
             // One user at one address sends everything, and no order is to be missing from the figures.
             command
                 .env("CONVEYOR__HTTP__RATE_PER_USER_PER_SECOND", "0")

@@ -103,7 +103,8 @@ impl Intake {
         let admission = Arc::new(Admission::new(settings.limits()));
         // What is in it waits no longer than it takes to be handed out, and each is one of those that may wait.
         let (written, mut answers) = mpsc::unbounded_channel::<Vec<Waiting<NewOrder>>>();
-        let writer = Writer { units, written, catalogue, currency: settings.currency.clone() };
+        let (currency, deadline_ms) = (settings.currency.clone(), i64::from(settings.deadline_ms));
+        let writer = Writer { units, written, catalogue, currency, deadline_ms };
         let mut gather = Gather::new(settings);
         let intake = Self { queue: sender, admission: Arc::clone(&admission) };
         let write = async move {
@@ -150,6 +151,7 @@ struct Writer {
     written: mpsc::UnboundedSender<Vec<Waiting<NewOrder>>>,
     catalogue: Catalogue,
     currency: Currency,
+    deadline_ms: i64,
 }
 
 impl Writer {
@@ -262,7 +264,7 @@ impl Writer {
         // In the order of their names, so that two groups cannot wait for each other.
         orders.sort_by_key(|order| order.once.as_ref().map(|once| (&order.user_id, &once.key)));
         let mut unit = self.units.begin().await?;
-        store::insert(&mut unit.tx, &orders)?;
+        store::insert(&mut unit.tx, &orders, self.deadline_ms)?;
         for order in orders {
             let created = OrderCreated {
                 order_id: order.id,

@@ -52,6 +52,8 @@ pub const ABOUT: About = About {
 #[serde(deny_unknown_fields, default)]
 pub struct Orders {
     pub currency: Currency,
+    /// How long a customer has to pay, from when the order was accepted.
+    pub deadline_ms: u32,
     /// The most orders written in one commit.
     pub group_commit: usize,
     /// While this many orders a second arrive, groups are written half of `pace_ms` apart; with more, nearer to all of
@@ -81,6 +83,7 @@ impl Default for Orders {
     fn default() -> Self {
         Self {
             currency: Currency::default(),
+            deadline_ms: 15 * 60 * 1_000,
             group_commit: 256,
             pace_half_per_second: 600,
             pace_ms: 36,
@@ -99,6 +102,7 @@ impl Default for Orders {
 
 impl Orders {
     fn check(&self) -> Result<(), ConfigError> {
+        bounded("orders.deadline_ms", self.deadline_ms, 100, 30 * 24 * 60 * 60 * 1_000)?;
         bounded("orders.group_commit", self.group_commit, 1, 10_000)?;
         bounded("orders.pace_half_per_second", self.pace_half_per_second, 1, 1_000_000)?;
         bounded("orders.pace_ms", self.pace_ms, 0, 1_000)?;

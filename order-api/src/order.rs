@@ -17,6 +17,7 @@ use common::{
     ids::{OrderId, TransactionId, UserId},
     money::Money,
 };
+use time::OffsetDateTime;
 
 /// Where an order stands.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -85,6 +86,8 @@ pub struct Order {
     pub version: i32,
     pub amount: Money,
     pub transaction_id: Option<TransactionId>,
+    /// Until when it can be paid.
+    pub deadline: OffsetDateTime,
 }
 
 /// Who calls an order off.
@@ -137,6 +140,7 @@ pub fn next(order: &Order, happened: &Happened) -> Next {
                 user_id: order.user_id.clone(),
                 version: order.version,
                 amount: order.amount,
+                deadline: order.deadline,
             });
             Next::Changed { order, announcement, detail: None }
         }
@@ -227,6 +231,7 @@ mod tests {
             version: 1,
             amount: Money(amount),
             transaction_id: None,
+            deadline: OffsetDateTime::UNIX_EPOCH,
         }
     }
 

@@ -24,7 +24,7 @@ use crate::{
 };
 
 /// Writes new orders with the first row of their timelines.
-pub(crate) fn insert(tx: &mut Tx, orders: &[&NewOrder]) -> Result<(), DbError> {
+pub(crate) fn insert(tx: &mut Tx, orders: &[&NewOrder], deadline_ms: i64) -> Result<(), DbError> {
     let lines: Vec<String> = orders
         .iter()
         .map(|order| serde_json::to_string(&order.lines))
@@ -40,6 +40,7 @@ pub(crate) fn insert(tx: &mut Tx, orders: &[&NewOrder]) -> Result<(), DbError> {
             lines,
             orders.iter().map(|order| order.once.as_ref().map(|once| once.key.clone())).collect::<Vec<_>>(),
             orders.iter().map(|order| order.once.as_ref().map(|once| once.hash.to_vec())).collect::<Vec<_>>(),
+            deadline_ms,
         ],
     );
     tx.write(
@@ -213,5 +214,6 @@ fn order(row: &Row) -> Result<Order, DbError> {
         version: row.try_get("version")?,
         amount: Money(row.try_get("amount")?),
         transaction_id: row.try_get::<_, Option<Uuid>>("transaction_id")?.map(TransactionId),
+        deadline: row.try_get("deadline")?,
     })
 }

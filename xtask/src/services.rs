@@ -71,10 +71,8 @@ impl Service {
         let log = File::create(&self.log).with_context(|| format!("cannot write {}", self.log.display()))?;
         let program = binaries.join(self.name);
         let mut command = Command::new(&program);
-        if self.name == "order-api" {
-            command.env("CONVEYOR__AUTH__KEYS__MAIN__SECRET", token_secret);
-        }
         let child = command
+            .env("CONVEYOR__AUTH__KEYS__MAIN__SECRET", token_secret)
             .env("CONVEYOR__DATABASE__URL", database_url)
             .env("CONVEYOR__BROKER__URL", amqp_url)
             .env("CONVEYOR__HTTP__BIND", format!("127.0.0.1:{}", self.port))

@@ -12,8 +12,9 @@ use lapin::{
 
 use super::connection::BrokerError;
 use crate::events::{
-    InventoryLocked, InventoryRejected, OrderCancelled, OrderCreated, OrderPaid, OrderPaymentDue, OrderPaymentFailed,
-    OrderRejected, Payload, PaymentCompleted, PaymentFailed,
+    InventoryLocked, InventoryRejected, OrderCancelled, OrderCreated, OrderExpired, OrderPaid, OrderPaymentDeclined,
+    OrderPaymentDue, OrderPaymentFailed, OrderPaymentReminder, OrderRefundDue, OrderRefunded, OrderRejected, Payload,
+    PaymentCompleted, PaymentFailed, PaymentRefunded,
 };
 
 /// Everything is published here, with the event's type as the routing key.
@@ -37,25 +38,54 @@ pub struct WorkQueue {
 pub const INVENTORY_LOCK: WorkQueue = WorkQueue { name: "inventory.lock", hears: &[OrderCreated::TYPE], awaited: true };
 pub const INVENTORY_SETTLE: WorkQueue = WorkQueue {
     name: "inventory.settle",
-    hears: &[OrderPaid::TYPE, OrderPaymentFailed::TYPE, OrderCancelled::TYPE],
+    hears: &[OrderPaid::TYPE, OrderPaymentFailed::TYPE, OrderCancelled::TYPE, OrderExpired::TYPE],
     awaited: false,
 };
 pub const PAYMENT_CHARGE: WorkQueue =
     WorkQueue { name: "payment.charge", hears: &[OrderPaymentDue::TYPE], awaited: true };
+pub const PAYMENT_SETTLE: WorkQueue = WorkQueue {
+    name: "payment.settle",
+    hears: &[OrderRefundDue::TYPE, OrderCancelled::TYPE, OrderExpired::TYPE],
+    awaited: false,
+};
 pub const NOTIFICATION_SEND: WorkQueue = WorkQueue {
     name: "notification.send",
-    hears: &[OrderPaid::TYPE, OrderRejected::TYPE, OrderPaymentFailed::TYPE, OrderCancelled::TYPE],
+    hears: &[
+        OrderPaymentDeclined::TYPE,
+        OrderPaymentReminder::TYPE,
+        OrderPaid::TYPE,
+        OrderRejected::TYPE,
+        OrderPaymentFailed::TYPE,
+        OrderExpired::TYPE,
+        OrderCancelled::TYPE,
+        OrderRefunded::TYPE,
+    ],
     awaited: false,
 };
 pub const ORDERS_PROGRESS: WorkQueue = WorkQueue {
     name: "orders.progress",
-    hears: &[InventoryLocked::TYPE, InventoryRejected::TYPE, PaymentCompleted::TYPE, PaymentFailed::TYPE],
+    hears: &[
+        InventoryLocked::TYPE,
+        InventoryRejected::TYPE,
+        PaymentCompleted::TYPE,
+        PaymentFailed::TYPE,
+        PaymentRefunded::TYPE,
+    ],
     awaited: true,
 };
+/// What order-api has sent to itself, to arrive when an order's time is up.
+pub const ORDERS_TIMEOUT: WorkQueue = WorkQueue { name: "orders.timeout", hears: &[], awaited: false };
 
 /// The line.
-pub const WORK_QUEUES: &[&WorkQueue] =
-    &[&INVENTORY_LOCK, &INVENTORY_SETTLE, &PAYMENT_CHARGE, &NOTIFICATION_SEND, &ORDERS_PROGRESS];
+pub const WORK_QUEUES: &[&WorkQueue] = &[
+    &INVENTORY_LOCK,
+    &INVENTORY_SETTLE,
+    &PAYMENT_CHARGE,
+    &PAYMENT_SETTLE,
+    &NOTIFICATION_SEND,
+    &ORDERS_PROGRESS,
+    &ORDERS_TIMEOUT,
+];
 
 /// After so many returns the broker itself dead-letters a message. The chassis does so earlier; this is the net below.
 const DELIVERY_LIMIT: i64 = 20;

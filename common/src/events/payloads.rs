@@ -1,6 +1,7 @@
 //! The payload of every event type. Only `order-api` says `order.*`; workers answer with their own.
 
 use serde::{Deserialize, Serialize};
+use time::OffsetDateTime;
 
 use super::Payload;
 use crate::{
@@ -37,7 +38,8 @@ pub struct OrderCreated {
 }
 payload!(OrderCreated = "order.created");
 
-/// Stock is locked; the customer owes `amount`. Said once in an order's life.
+/// Stock is locked; the customer owes `amount`, until the deadline. Said once in an order's life, and again, as it was,
+/// where nothing has come of it for long.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub struct OrderPaymentDue {
@@ -45,8 +47,38 @@ pub struct OrderPaymentDue {
     pub user_id: UserId,
     pub version: i32,
     pub amount: Money,
+    #[serde(with = "time::serde::rfc3339")]
+    pub deadline: OffsetDateTime,
 }
 payload!(OrderPaymentDue = "order.payment_due");
+
+/// An attempt to pay was declined. So many more are allowed, until the deadline.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct OrderPaymentDeclined {
+    pub order_id: OrderId,
+    pub user_id: UserId,
+    pub version: i32,
+    pub amount: Money,
+    pub reason: String,
+    pub attempts_left: i32,
+    #[serde(with = "time::serde::rfc3339")]
+    pub deadline: OffsetDateTime,
+}
+payload!(OrderPaymentDeclined = "order.payment_declined");
+
+/// The deadline comes near, and nothing has been paid.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct OrderPaymentReminder {
+    pub order_id: OrderId,
+    pub user_id: UserId,
+    pub version: i32,
+    pub amount: Money,
+    #[serde(with = "time::serde::rfc3339")]
+    pub deadline: OffsetDateTime,
+}
+payload!(OrderPaymentReminder = "order.payment_reminder");
 
 /// The money is there (or none was owed, and then there is no transaction).
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -83,7 +115,17 @@ pub struct OrderPaymentFailed {
 }
 payload!(OrderPaymentFailed = "order.payment_failed");
 
-/// The customer, or the shop, called it off before anything was charged.
+/// The deadline passed, and it was not paid.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct OrderExpired {
+    pub order_id: OrderId,
+    pub user_id: UserId,
+    pub version: i32,
+}
+payload!(OrderExpired = "order.expired");
+
+/// The customer, or the shop, called it off. Where it was paid already, its refund falls due with it.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub struct OrderCancelled {
@@ -92,6 +134,36 @@ pub struct OrderCancelled {
     pub version: i32,
 }
 payload!(OrderCancelled = "order.cancelled");
+
+/// There is money that must be given back: what this attempt captured.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct OrderRefundDue {
+    pub order_id: OrderId,
+    pub user_id: UserId,
+    pub version: i32,
+    pub transaction_id: TransactionId,
+    pub amount: Money,
+}
+payload!(OrderRefundDue = "order.refund_due");
+
+/// The order is off, and the customer has the money back.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct OrderRefunded {
+    pub order_id: OrderId,
+    pub user_id: UserId,
+    pub version: i32,
+    pub transaction_id: TransactionId,
+    pub amount: Money,
+}
+payload!(OrderRefunded = "order.refunded");
+
+/// For order-api alone, by way of a delay line: some order's time is up. It names none, for the truth is in the table.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct OrderWakeup {}
+payload!(OrderWakeup = "order.wakeup");
 
 /// All of an order's stock is locked.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -129,11 +201,24 @@ pub struct PaymentCompleted {
 }
 payload!(PaymentCompleted = "payment.completed");
 
-/// No money was captured, and no further attempt is allowed.
+/// An attempt captured no money. `attempt` counts them from 1; where none are left, the payment has failed for good.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub struct PaymentFailed {
     pub order_id: OrderId,
+    pub transaction_id: TransactionId,
+    pub attempt: i32,
+    pub attempts_left: i32,
     pub reason: String,
 }
 payload!(PaymentFailed = "payment.failed");
+
+/// What an attempt had captured was given back, all of it.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct PaymentRefunded {
+    pub order_id: OrderId,
+    pub transaction_id: TransactionId,
+    pub amount: Money,
+}
+payload!(PaymentRefunded = "payment.refunded");

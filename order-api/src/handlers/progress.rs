@@ -70,7 +70,7 @@ fn report(event: &Event) -> Result<(OrderId, Happened), String> {
             Ok((order_id, Happened::Paid { transaction_id, amount }))
         }
         PaymentFailed::TYPE => {
-            let PaymentFailed { order_id, reason } = event.payload()?;
+            let PaymentFailed { order_id, reason, .. } = event.payload()?;
             Ok((order_id, Happened::PaymentFailed { reason }))
         }
         other => Err(format!("nothing here understands {other}")),

@@ -1,3 +1,3 @@
-SELECT id, user_id, status, version, amount, transaction_id
+SELECT id, user_id, status, version, amount, transaction_id, deadline
 FROM orders
 WHERE id = ANY ($1)

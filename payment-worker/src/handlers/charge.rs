@@ -131,7 +131,14 @@ fn announce(outbox: &mut Outbox, cause: Option<&str>, order_id: OrderId, payment
         }
         State::Declined => {
             let reason = payment.reason.clone().unwrap_or_default();
-            outbox.announce(cause, &order_id, &PaymentFailed { order_id, reason })?;
+            let failed = PaymentFailed {
+                order_id,
+                transaction_id: payment.id,
+                attempt: payment.attempt,
+                attempts_left: 0,
+                reason,
+            };
+            outbox.announce(cause, &order_id, &failed)?;
         }
     }
     Ok(())
