@@ -16,6 +16,7 @@ pub mod money;
 pub mod outbox;
 pub mod pace;
 pub mod service;
+pub mod signals;
 pub mod telemetry;
 
 pub use backoff::Backoff;

@@ -3,7 +3,7 @@
 //! A service is a list of *(queue, handler)* pairs and perhaps some routes; everything else is here: connections,
 //! publishing, sweeping, health, and leaving in good order.
 
-use std::{process::ExitCode, sync::Arc, time::Duration};
+use std::{collections::BTreeSet, process::ExitCode, sync::Arc, time::Duration};
 
 use axum::Router;
 use futures_util::future::BoxFuture;
@@ -29,6 +29,7 @@ use crate::{
     db::Db,
     http::{self, Check, Origins},
     outbox::{Dispatcher, Units, sweep},
+    signals::Signals,
     telemetry,
 };
 
@@ -206,19 +207,31 @@ pub struct Service {
 impl Service {
     /// Prepares everything; nothing is connected before [`run`](Self::run).
     pub fn new(about: About, settings: Common, stop: CancellationToken) -> Result<Self, ServiceError> {
-        Self::with_queues(about, settings, WORK_QUEUES, stop)
+        Self::with_delays(about, settings, &[], stop)
     }
 
-    /// As [`new`](Self::new), on a line of other queues: for the tests of the chassis itself.
+    /// As [`new`](Self::new), with delays besides those before a retry, for its [`signals`](Self::signals).
+    pub fn with_delays(
+        about: About,
+        settings: Common,
+        delays_ms: &[u64],
+        stop: CancellationToken,
+    ) -> Result<Self, ServiceError> {
+        Self::with_queues(about, settings, WORK_QUEUES, delays_ms, stop)
+    }
+
+    /// The same on a line of other queues: for the tests of the chassis itself.
     pub fn with_queues(
         about: About,
         settings: Common,
         work_queues: &[&WorkQueue],
+        delays_ms: &[u64],
         stop: CancellationToken,
     ) -> Result<Self, ServiceError> {
         settings.parts.check(about.parts)?;
         let db = Db::new(&settings.database, about.name, about.schema)?;
-        let topology = Arc::new(Topology::new(work_queues, &settings.consumer.retry_delays_ms));
+        let delays: BTreeSet<u64> = settings.consumer.retry_delays_ms.iter().chain(delays_ms).copied().collect();
+        let topology = Arc::new(Topology::new(work_queues, &delays.into_iter().collect::<Vec<_>>()));
         let link =
             |purpose: &str| Link::new(&settings.broker.url, format!("{} {purpose}", about.name), Arc::clone(&topology));
         let (consuming, publishing) = (link("consumes")?, link("publishes")?);
@@ -268,6 +281,12 @@ impl Service {
     #[must_use]
     pub fn stop(&self) -> &CancellationToken {
         &self.shared.stop
+    }
+
+    /// For what it tells itself.
+    #[must_use]
+    pub fn signals(&self) -> Signals {
+        Signals { source: self.about.name, publisher: self.shared.publisher.clone(), state: self.shared.link.watch() }
     }
 
     /// Consumes a queue with work that lives in the database.

@@ -4,6 +4,9 @@ use migrations::SERVICES;
 
 use crate::{Database, Vhost, wait::LONG};
 
+/// Where order-api keeps its signals to look at orders again, unless it is told other times. They carry nothing.
+const SIGNALS: [&str; 2] = ["delay.600000", "delay.900000"];
+
 /// Fails if, after a while, an outbox still has a row or a queue a message. What a test expects to find in the dead
 /// letters it takes out first.
 pub async fn assert_clean(database: &Database, vhost: &Vhost) {
@@ -18,7 +21,8 @@ pub async fn assert_clean(database: &Database, vhost: &Vhost) {
                 left.push(format!("{rows} rows in {}.outbox", service.schema));
             }
         }
-        for (queue, (_, unacknowledged)) in vhost.depths().await {
+        let depths = vhost.depths().await.into_iter();
+        for (queue, (_, unacknowledged)) in depths.filter(|(queue, _)| !SIGNALS.contains(&queue.as_str())) {
             // The figures of the management lag behind; what is ready can be asked exactly.
             let ready = vhost.ready(&queue).await.unwrap_or(0);
             if ready > 0 || unacknowledged > 0 {

@@ -9,13 +9,18 @@ pub(crate) fn announce(
     outbox: &mut Outbox,
     cause: Option<&str>,
     id: &OrderId,
-    announcement: &Announcement,
+    announcements: &[Announcement],
 ) -> Result<(), serde_json::Error> {
-    match announcement {
+    announcements.iter().try_for_each(|announcement| match announcement {
         Announcement::PaymentDue(payload) => outbox.announce(cause, id, payload),
+        Announcement::PaymentDeclined(payload) => outbox.announce(cause, id, payload),
+        Announcement::PaymentReminder(payload) => outbox.announce(cause, id, payload),
         Announcement::Paid(payload) => outbox.announce(cause, id, payload),
         Announcement::Rejected(payload) => outbox.announce(cause, id, payload),
         Announcement::PaymentFailed(payload) => outbox.announce(cause, id, payload),
+        Announcement::Expired(payload) => outbox.announce(cause, id, payload),
         Announcement::Cancelled(payload) => outbox.announce(cause, id, payload),
-    }
+        Announcement::RefundDue(payload) => outbox.announce(cause, id, payload),
+        Announcement::Refunded(payload) => outbox.announce(cause, id, payload),
+    })
 }

@@ -19,8 +19,8 @@ const CAUSE: &str = "order.cancel_asked";
 /// What became of it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Outcome {
-    /// It is cancelled, by this or before.
-    Cancelled,
+    /// It is off, by this or before; if money was there, that goes back.
+    Off(Status),
     /// It stands like this, and cannot be cancelled any more.
     TooLate(Status),
     /// There is no such order, or whoever asks may not know of it.
@@ -57,15 +57,16 @@ async fn attempt(
     let decided = order.and_then(|order| Some(next(order, &Happened::CancelAsked { by: may(order)? })));
     let outcome = match (decided, order) {
         (None, _) | (_, None) => Outcome::Unknown,
-        (Some(Next::Changed { order, announcement, detail }), _) => {
-            announce(&mut unit.outbox, trace, &id, &announcement).map_err(DbError::unexpected)?;
+        (Some(Next::Changed { order, announcements, detail }), _) => {
+            announce(&mut unit.outbox, trace, &id, &announcements).map_err(DbError::unexpected)?;
+            let status = order.status;
             store::record(&mut unit.tx, vec![Transition { order, cause: CAUSE.to_owned(), detail }]);
-            Outcome::Cancelled
+            Outcome::Off(status)
         }
-        (Some(Next::Unchanged | Next::Absurd(_)), Some(order)) if order.status == Status::Cancelled => {
-            Outcome::Cancelled
-        }
-        (Some(Next::Unchanged | Next::Absurd(_)), Some(order)) => Outcome::TooLate(order.status),
+        (Some(Next::Unchanged | Next::Said(_) | Next::Absurd(_)), Some(order)) => match order.status {
+            Status::Cancelled | Status::Refunding | Status::Refunded => Outcome::Off(order.status),
+            other => Outcome::TooLate(other),
+        },
     };
     // Where nothing changes too, so that the connection can be used again.
     unit.commit().await?;

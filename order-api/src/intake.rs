@@ -20,7 +20,7 @@ use common::{
     outbox::Units,
 };
 use tokio::{
-    sync::{mpsc, oneshot},
+    sync::{Notify, mpsc, oneshot},
     time::Instant,
 };
 use tracing::Span;
@@ -34,6 +34,7 @@ use crate::{
     once::Once,
     signing::{Signatures, Signed},
     store,
+    times::Times,
 };
 
 /// How often a group looks again because somebody else was there first.
@@ -98,13 +99,14 @@ impl Intake {
         signatures: Option<Signatures>,
         catalogue: Catalogue,
         settings: &Orders,
+        accepted: Arc<Notify>,
     ) -> (Self, impl Future<Output = ()> + Send + use<>, impl Future<Output = ()> + Send + use<>) {
         let (sender, mut queue) = mpsc::channel(settings.waiting);
         let admission = Arc::new(Admission::new(settings.limits()));
         // What is in it waits no longer than it takes to be handed out, and each is one of those that may wait.
         let (written, mut answers) = mpsc::unbounded_channel::<Vec<Waiting<NewOrder>>>();
-        let (currency, deadline_ms) = (settings.currency.clone(), i64::from(settings.deadline_ms));
-        let writer = Writer { units, written, catalogue, currency, deadline_ms };
+        let (currency, times) = (settings.currency.clone(), settings.times.clone());
+        let writer = Writer { units, written, catalogue, currency, times, accepted };
         let mut gather = Gather::new(settings);
         let intake = Self { queue: sender, admission: Arc::clone(&admission) };
         let write = async move {
@@ -151,7 +153,9 @@ struct Writer {
     written: mpsc::UnboundedSender<Vec<Waiting<NewOrder>>>,
     catalogue: Catalogue,
     currency: Currency,
-    deadline_ms: i64,
+    times: Times,
+    /// Told of every group that was accepted.
+    accepted: Arc<Notify>,
 }
 
 impl Writer {
@@ -244,7 +248,10 @@ impl Writer {
             }
             match self.insert_together(&part).await {
                 // Whoever delivers them ends after this.
-                Ok(()) => drop(self.written.send(part)),
+                Ok(()) => {
+                    self.accepted.notify_one();
+                    drop(self.written.send(part));
+                }
                 Err(DbError::Conflict(_)) if conflicts < MOST_CONFLICTS => {
                     conflicts += 1;
                     parts.push((part, true));
@@ -264,7 +271,7 @@ impl Writer {
         // In the order of their names, so that two groups cannot wait for each other.
         orders.sort_by_key(|order| order.once.as_ref().map(|once| (&order.user_id, &once.key)));
         let mut unit = self.units.begin().await?;
-        store::insert(&mut unit.tx, &orders, self.deadline_ms)?;
+        store::insert(&mut unit.tx, &orders, &self.times)?;
         for order in orders {
             let created = OrderCreated {
                 order_id: order.id,

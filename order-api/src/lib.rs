@@ -7,33 +7,38 @@ mod admission;
 mod announce;
 mod cancel;
 mod catalogue;
+mod caught_up;
 #[cfg(test)]
 mod fuzz;
 mod handlers;
 mod http;
 mod intake;
+mod look;
 mod once;
 pub mod order;
 mod signing;
 mod store;
+mod times;
 mod turns;
 mod watch;
 
-use std::time::Duration;
+use std::{sync::Arc, time::Duration};
 
 use common::{
     auth::Tokens,
-    broker::topology::ORDERS_PROGRESS,
+    broker::topology::{ORDERS_PROGRESS, ORDERS_TIMEOUT},
     config::{ConfigError, Settings, bounded},
     money::Currency,
     service::{About, Service, ServiceError},
 };
 use serde::Deserialize;
+use tokio::sync::Notify;
 use tokio_util::sync::CancellationToken;
 
 use crate::{
     admission::Limits,
     signing::{Signatures, key::Keys},
+    times::Times,
 };
 
 pub const ABOUT: About = About {
@@ -42,7 +47,7 @@ pub const ABOUT: About = About {
     schema: "orders",
     bind: "127.0.0.1:8080",
     section: Some("orders"),
-    parts: &["http", ORDERS_PROGRESS.name],
+    parts: &["http", ORDERS_PROGRESS.name, ORDERS_TIMEOUT.name],
     // Orders are accepted while the broker is away: the outbox holds what they announce.
     needs_broker: false,
 };
@@ -52,8 +57,7 @@ pub const ABOUT: About = About {
 #[serde(deny_unknown_fields, default)]
 pub struct Orders {
     pub currency: Currency,
-    /// How long a customer has to pay, from when the order was accepted.
-    pub deadline_ms: u32,
+    pub times: Times,
     /// The most orders written in one commit.
     pub group_commit: usize,
     /// While this many orders a second arrive, groups are written half of `pace_ms` apart; with more, nearer to all of
@@ -83,7 +87,7 @@ impl Default for Orders {
     fn default() -> Self {
         Self {
             currency: Currency::default(),
-            deadline_ms: 15 * 60 * 1_000,
+            times: Times::default(),
             group_commit: 256,
             pace_half_per_second: 600,
             pace_ms: 36,
@@ -102,7 +106,7 @@ impl Default for Orders {
 
 impl Orders {
     fn check(&self) -> Result<(), ConfigError> {
-        bounded("orders.deadline_ms", self.deadline_ms, 100, 30 * 24 * 60 * 60 * 1_000)?;
+        self.times.check()?;
         bounded("orders.group_commit", self.group_commit, 1, 10_000)?;
         bounded("orders.pace_half_per_second", self.pace_half_per_second, 1, 1_000_000)?;
         bounded("orders.pace_ms", self.pace_ms, 0, 1_000)?;
@@ -138,8 +142,26 @@ pub async fn run(settings: Settings<Orders>, stop: CancellationToken) -> Result<
     let serves_http = common.parts.runs("http");
     let turns = turns::Turns::new(&own, common.database.pool_size);
     let tokens = if serves_http { Some(Tokens::new(&common.auth)?) } else { None };
-    let mut service = Service::new(ABOUT, common, stop)?;
-    service.consume(&ORDERS_PROGRESS, handlers::Progress);
+    let looks = common.parts.runs(ORDERS_TIMEOUT.name);
+    let mut service = Service::with_delays(ABOUT, common, &own.times.delays_ms(), stop)?;
+    let markers = caught_up::Markers::new();
+    service.consume(&ORDERS_PROGRESS, handlers::Progress { markers: markers.clone() });
+    if looks {
+        let look = Arc::new(Notify::new());
+        let (caught_up, find_out) = caught_up::caught_up(&markers, service.signals());
+        let stop = service.stop().clone();
+        service.spawn(look::look_for_ever(
+            service.units().clone(),
+            own.times.clone(),
+            Arc::clone(&look),
+            caught_up,
+            stop.clone(),
+        ));
+        service.spawn(async move {
+            stop.run_until_cancelled(find_out).await;
+        });
+        service.consume(&ORDERS_TIMEOUT, handlers::Timeout { look });
+    }
     let Some(tokens) = tokens else {
         return service.run(axum::Router::new()).await;
     };
@@ -147,8 +169,15 @@ pub async fn run(settings: Settings<Orders>, stop: CancellationToken) -> Result<
     let (catalogue, refresh) = catalogue::Catalogue::new(service.units().db.clone(), every, service.stop().clone());
     service.require(catalogue.check());
     let signatures = own.require_signature.then(|| Signatures::new(Keys::new(service.units().db.clone())));
+    let accepted = Arc::new(Notify::new());
+    service.spawn(look::wake_later(
+        service.signals(),
+        own.times.clone(),
+        Arc::clone(&accepted),
+        service.stop().clone(),
+    ));
     let (intake, write, deliver) =
-        intake::Intake::new(service.units().clone(), signatures.clone(), catalogue.clone(), &own);
+        intake::Intake::new(service.units().clone(), signatures.clone(), catalogue.clone(), &own, accepted);
     let (watch, ask) = watch::Watch::new(service.units().db.clone(), &own, service.stop().clone());
     service.spawn(refresh);
     service.spawn(write);

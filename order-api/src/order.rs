@@ -1,26 +1,33 @@
 //! The life of an order, as a pure function: *(order, what happened) → (order, what follows)*.
 //!
-//! No I/O and no clock. What is heard twice, late or out of order changes nothing that it should not: each thing that
-//! can happen is legal in the states listed here and means nothing in any other.
+//! No I/O and no clock of its own. What is heard twice, late or out of order changes nothing that it should not: each
+//! thing that can happen is legal in the states listed here and means nothing in any other.
 //!
 //! ```text
-//! pending ── stock locked ──► awaiting_payment ── paid ──► paid
-//!    │  └─── stock locked, nothing owed ───────────────────►┘
-//!    ├────── stock refused ──► rejected     └── failed ──► payment_failed
-//!    └────── called off ─────► cancelled
+//! pending ── stock locked ──► awaiting_payment ── paid ──► paid ── called off by the shop ─┐
+//!    │  └─── stock locked, nothing owed ───────────────────►┘                              │
+//!    │                            │  ↺ declined, reminded                                  ▼
+//!    ├── stock refused ──► rejected                                                    refunding ──► refunded
+//!    │                            ├── no attempt left ──► payment_failed                   ▲
+//!    └────────────┬───────────────┘                                                        │
+//!                 ├── deadline passed ──► expired              money for one that is off ──┘
+//!                 └── called off ───────► cancelled
 //! ```
 
 use std::{fmt, str::FromStr};
 
 use common::{
-    events::{OrderCancelled, OrderPaid, OrderPaymentDue, OrderPaymentFailed, OrderRejected, Shortage},
+    events::{
+        OrderCancelled, OrderExpired, OrderPaid, OrderPaymentDeclined, OrderPaymentDue, OrderPaymentFailed,
+        OrderPaymentReminder, OrderRefundDue, OrderRefunded, OrderRejected, Shortage,
+    },
     ids::{OrderId, TransactionId, UserId},
     money::Money,
 };
-use time::OffsetDateTime;
+use time::{Duration, OffsetDateTime};
 
 /// Where an order stands.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum Status {
     /// Accepted, waiting for stock.
     Pending,
@@ -32,27 +39,39 @@ pub enum Status {
     Rejected,
     /// Every allowed attempt was declined.
     PaymentFailed,
+    /// The deadline passed unpaid.
+    Expired,
     /// Called off by the customer or the shop.
     Cancelled,
+    /// It is off, but its money is there and goes back.
+    Refunding,
+    /// It is off, and its money is back.
+    Refunded,
 }
 
 impl Status {
-    pub(crate) const NAMES: [(Self, &'static str); 6] = [
+    pub(crate) const NAMES: [(Self, &'static str); 9] = [
         (Self::Pending, "pending"),
         (Self::AwaitingPayment, "awaiting_payment"),
         (Self::Paid, "paid"),
         (Self::Rejected, "rejected"),
         (Self::PaymentFailed, "payment_failed"),
+        (Self::Expired, "expired"),
         (Self::Cancelled, "cancelled"),
+        (Self::Refunding, "refunding"),
+        (Self::Refunded, "refunded"),
     ];
 
-    /// Whether the customer has an outcome, and nothing more will happen.
+    /// Whether the customer has an outcome. Money that comes late, or the shop, may still change it.
     #[must_use]
     pub fn is_answered(self) -> bool {
-        match self {
-            Self::Pending | Self::AwaitingPayment => false,
-            Self::Paid | Self::Rejected | Self::PaymentFailed | Self::Cancelled => true,
-        }
+        !matches!(self, Self::Pending | Self::AwaitingPayment)
+    }
+
+    /// Whether nothing is under way any more that whoever follows the order would wait for.
+    #[must_use]
+    pub fn is_over(self) -> bool {
+        self.is_answered() && self != Self::Refunding
     }
 
     #[must_use]
@@ -77,7 +96,7 @@ impl FromStr for Status {
 }
 
 /// As much of an order as its decisions need.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub struct Order {
     pub id: OrderId,
     pub user_id: UserId,
@@ -85,36 +104,68 @@ pub struct Order {
     /// Raised by every transition: whoever hears an older version after a newer one can tell.
     pub version: i32,
     pub amount: Money,
+    /// The payment that paid it, or that is to be given back.
     pub transaction_id: Option<TransactionId>,
     /// Until when it can be paid.
     pub deadline: OffsetDateTime,
+    /// The last attempt to pay that is known to have been declined.
+    pub declines: i32,
+    /// Whether the customer was reminded to pay.
+    pub reminded: bool,
 }
 
 /// Who calls an order off.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum Canceller {
     Customer,
     Shop,
 }
 
-/// What the workers may report, or somebody may ask for.
+/// What the workers may report, or somebody may ask for, or the time brings.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Happened {
     StockLocked,
     StockRefused(Vec<Shortage>),
-    Paid { transaction_id: TransactionId, amount: Money },
-    PaymentFailed { reason: String },
-    CancelAsked { by: Canceller },
+    Paid {
+        transaction_id: TransactionId,
+        amount: Money,
+    },
+    /// An attempt to pay, counted from 1; where none are left, that was the last.
+    Declined {
+        attempt: i32,
+        attempts_left: i32,
+        reason: String,
+    },
+    Refunded {
+        transaction_id: TransactionId,
+    },
+    CancelAsked {
+        by: Canceller,
+    },
+    /// Somebody looked at the clock.
+    Looked(Clock),
 }
 
-/// What everyone must hear of a transition.
+/// The time, by PostgreSQL's clock, and so long before the deadline a customer is reminded (never, if it is zero).
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Clock {
+    pub now: OffsetDateTime,
+    pub remind_before: Duration,
+}
+
+/// What everyone must hear.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Announcement {
     PaymentDue(OrderPaymentDue),
+    PaymentDeclined(OrderPaymentDeclined),
+    PaymentReminder(OrderPaymentReminder),
     Paid(OrderPaid),
     Rejected(OrderRejected),
     PaymentFailed(OrderPaymentFailed),
+    Expired(OrderExpired),
     Cancelled(OrderCancelled),
+    RefundDue(OrderRefundDue),
+    Refunded(OrderRefunded),
 }
 
 /// What follows.
@@ -123,7 +174,9 @@ pub enum Next {
     /// It means nothing to this order, or nothing any more.
     Unchanged,
     /// The order is another; `detail` is for its timeline.
-    Changed { order: Order, announcement: Announcement, detail: Option<String> },
+    Changed { order: Order, announcements: Vec<Announcement>, detail: Option<String> },
+    /// The order is what it was, and yet something must be done about it.
+    Said(Announcement),
     /// It cannot be true of this order, and somebody must look.
     Absurd(String),
 }
@@ -131,75 +184,160 @@ pub enum Next {
 /// Decides what follows from what happened.
 #[must_use]
 pub fn next(order: &Order, happened: &Happened) -> Next {
+    use Status::{AwaitingPayment, Cancelled, Expired, Paid, PaymentFailed, Pending, Refunded, Refunding, Rejected};
     match (order.status, happened) {
-        (Status::Pending, Happened::StockLocked) if order.amount == Money(0) => paid(order, None),
-        (Status::Pending, Happened::StockLocked) => {
-            let order = moved(order, Status::AwaitingPayment);
-            let announcement = Announcement::PaymentDue(OrderPaymentDue {
-                order_id: order.id,
-                user_id: order.user_id.clone(),
-                version: order.version,
-                amount: order.amount,
-                deadline: order.deadline,
-            });
-            Next::Changed { order, announcement, detail: None }
+        (Pending, Happened::StockLocked) if order.amount == Money(0) => paid(order, None),
+        (Pending, Happened::StockLocked) => {
+            let order = moved(order, AwaitingPayment);
+            changed(Announcement::PaymentDue(payment_due(&order)), order, None)
         }
-        (Status::Pending, Happened::StockRefused(shortages)) => {
-            let order = moved(order, Status::Rejected);
+        (Pending, Happened::StockRefused(shortages)) => {
+            let order = moved(order, Rejected);
             let announcement = Announcement::Rejected(OrderRejected {
                 order_id: order.id,
                 user_id: order.user_id.clone(),
                 version: order.version,
                 shortages: shortages.clone(),
             });
-            Next::Changed { order, announcement, detail: Some(in_words(shortages)) }
+            changed(announcement, order, Some(in_words(shortages)))
         }
-        // Its stock may be locked meanwhile, or be about to be: whoever holds it hears of this and gives it back.
-        (Status::Pending, Happened::CancelAsked { by }) => {
-            let order = moved(order, Status::Cancelled);
-            let announcement = Announcement::Cancelled(OrderCancelled {
-                order_id: order.id,
-                user_id: order.user_id.clone(),
-                version: order.version,
-            });
+        // A payment can only follow a lock: hearing of it first means that the lock's report is still on its way.
+        (Pending, Happened::Paid { .. } | Happened::Declined { .. } | Happened::Refunded { .. }) => {
+            Next::Absurd("a payment was reported before its stock was locked".to_owned())
+        }
+        // What is locked by then, or about to be, or paid: whoever holds it hears of this and gives it back.
+        (Pending | AwaitingPayment, Happened::CancelAsked { by }) => {
             let detail = match by {
                 Canceller::Customer => "by the customer",
                 Canceller::Shop => "by the shop",
             };
-            Next::Changed { order, announcement, detail: Some(detail.to_owned()) }
+            cancelled(order, detail.to_owned())
         }
-        (Status::AwaitingPayment, Happened::Paid { transaction_id, amount }) => {
-            if *amount != order.amount {
-                return Next::Absurd(format!(
-                    "{} minor units were captured for an order of {}",
-                    amount.0, order.amount.0
-                ));
-            }
+        (Pending | AwaitingPayment, Happened::Looked(clock)) => looked(order, *clock),
+
+        (AwaitingPayment, Happened::Paid { transaction_id, amount }) if *amount == order.amount => {
             paid(order, Some(*transaction_id))
         }
-        (Status::AwaitingPayment, Happened::PaymentFailed { reason }) => {
-            let order = moved(order, Status::PaymentFailed);
-            let announcement = Announcement::PaymentFailed(OrderPaymentFailed {
+        (AwaitingPayment, Happened::Paid { amount, .. }) => {
+            Next::Absurd(format!("{} minor units were captured for an order of {}", amount.0, order.amount.0))
+        }
+        (AwaitingPayment, Happened::Declined { attempt, attempts_left, reason }) => {
+            declined(order, *attempt, *attempts_left, reason)
+        }
+        // Its stock was locked for a while, by request, and was gone when it came to its turn.
+        (AwaitingPayment, Happened::StockRefused(shortages)) => cancelled(order, in_words(shortages)),
+
+        (Paid, Happened::CancelAsked { by: Canceller::Shop }) => match order.transaction_id {
+            None => cancelled(order, "by the shop".to_owned()),
+            Some(transaction_id) => {
+                let order = moved(order, Refunding);
+                let announcements = vec![
+                    Announcement::Cancelled(called_off(&order)),
+                    Announcement::RefundDue(refund_due(&order, transaction_id, order.amount)),
+                ];
+                Next::Changed { order, announcements, detail: Some("by the shop".to_owned()) }
+            }
+        },
+        // Money for an order that is off is never kept.
+        (Rejected | PaymentFailed | Expired | Cancelled, Happened::Paid { transaction_id, amount }) => {
+            let order = Order { transaction_id: Some(*transaction_id), ..moved(order, Refunding) };
+            let announcement = Announcement::RefundDue(refund_due(&order, *transaction_id, *amount));
+            changed(announcement, order, Some(transaction_id.to_string()))
+        }
+        // Nor is any other than the one payment, whatever becomes of the order.
+        (Paid | Refunding | Refunded, Happened::Paid { transaction_id, amount })
+            if order.transaction_id != Some(*transaction_id) =>
+        {
+            Next::Said(Announcement::RefundDue(refund_due(order, *transaction_id, *amount)))
+        }
+        (Refunding, Happened::Refunded { transaction_id }) if order.transaction_id == Some(*transaction_id) => {
+            let order = moved(order, Refunded);
+            let announcement = Announcement::Refunded(OrderRefunded {
                 order_id: order.id,
                 user_id: order.user_id.clone(),
                 version: order.version,
-                reason: reason.clone(),
+                transaction_id: *transaction_id,
+                amount: order.amount,
             });
-            Next::Changed { order, announcement, detail: Some(reason.clone()) }
+            changed(announcement, order, Some(transaction_id.to_string()))
         }
-        // A payment can only follow a lock: hearing of it first means that the lock's report is still on its way.
-        (Status::Pending, Happened::Paid { .. } | Happened::PaymentFailed { .. }) => {
-            Next::Absurd("a payment was reported before its stock was locked".to_owned())
-        }
-        // Among them a cancellation for which it is too late: the payment is under way.
-        (Status::AwaitingPayment | Status::Paid | Status::Rejected | Status::PaymentFailed | Status::Cancelled, _) => {
-            Next::Unchanged
-        }
+
+        (
+            AwaitingPayment | Paid | Rejected | PaymentFailed | Expired | Cancelled | Refunding | Refunded,
+            Happened::StockLocked
+            | Happened::StockRefused(_)
+            | Happened::Paid { .. }
+            | Happened::Declined { .. }
+            | Happened::Refunded { .. }
+            | Happened::CancelAsked { .. }
+            | Happened::Looked(_),
+        ) => Next::Unchanged,
     }
 }
 
-fn moved(order: &Order, status: Status) -> Order {
-    Order { status, version: order.version + 1, ..order.clone() }
+/// What to say once more of an order that has been as it is for long: what was said may have died with a broker. An
+/// order that waits for stock is announced with all its lines, by whoever has them.
+#[must_use]
+pub fn again(order: &Order) -> Option<Announcement> {
+    match (order.status, order.transaction_id) {
+        (Status::AwaitingPayment, _) => Some(Announcement::PaymentDue(payment_due(order))),
+        (Status::Refunding, Some(transaction_id)) => {
+            Some(Announcement::RefundDue(refund_due(order, transaction_id, order.amount)))
+        }
+        _ => None,
+    }
+}
+
+fn looked(order: &Order, clock: Clock) -> Next {
+    if clock.now >= order.deadline {
+        let order = moved(order, Status::Expired);
+        let announcement = Announcement::Expired(OrderExpired {
+            order_id: order.id,
+            user_id: order.user_id.clone(),
+            version: order.version,
+        });
+        return changed(announcement, order, None);
+    }
+    let is_time = clock.remind_before > Duration::ZERO && clock.now >= order.deadline - clock.remind_before;
+    if order.status != Status::AwaitingPayment || order.reminded || !is_time {
+        return Next::Unchanged;
+    }
+    let order = Order { reminded: true, ..moved(order, order.status) };
+    let announcement = Announcement::PaymentReminder(OrderPaymentReminder {
+        order_id: order.id,
+        user_id: order.user_id.clone(),
+        version: order.version,
+        amount: order.amount,
+        deadline: order.deadline,
+    });
+    changed(announcement, order, Some("reminded".to_owned()))
+}
+
+fn declined(order: &Order, attempt: i32, attempts_left: i32, reason: &str) -> Next {
+    if attempt <= order.declines {
+        return Next::Unchanged;
+    }
+    let status = if attempts_left > 0 { Status::AwaitingPayment } else { Status::PaymentFailed };
+    let order = Order { declines: attempt, ..moved(order, status) };
+    let announcement = if attempts_left > 0 {
+        Announcement::PaymentDeclined(OrderPaymentDeclined {
+            order_id: order.id,
+            user_id: order.user_id.clone(),
+            version: order.version,
+            amount: order.amount,
+            reason: reason.to_owned(),
+            attempts_left,
+            deadline: order.deadline,
+        })
+    } else {
+        Announcement::PaymentFailed(OrderPaymentFailed {
+            order_id: order.id,
+            user_id: order.user_id.clone(),
+            version: order.version,
+            reason: reason.to_owned(),
+        })
+    };
+    changed(announcement, order, Some(reason.to_owned()))
 }
 
 fn paid(order: &Order, transaction_id: Option<TransactionId>) -> Next {
@@ -211,7 +349,44 @@ fn paid(order: &Order, transaction_id: Option<TransactionId>) -> Next {
         amount: order.amount,
         transaction_id,
     });
-    Next::Changed { order, announcement, detail: transaction_id.map(|id| id.to_string()) }
+    changed(announcement, order, transaction_id.map(|id| id.to_string()))
+}
+
+fn cancelled(order: &Order, detail: String) -> Next {
+    let order = moved(order, Status::Cancelled);
+    changed(Announcement::Cancelled(called_off(&order)), order, Some(detail))
+}
+
+fn moved(order: &Order, status: Status) -> Order {
+    Order { status, version: order.version + 1, ..order.clone() }
+}
+
+fn changed(announcement: Announcement, order: Order, detail: Option<String>) -> Next {
+    Next::Changed { order, announcements: vec![announcement], detail }
+}
+
+fn payment_due(order: &Order) -> OrderPaymentDue {
+    OrderPaymentDue {
+        order_id: order.id,
+        user_id: order.user_id.clone(),
+        version: order.version,
+        amount: order.amount,
+        deadline: order.deadline,
+    }
+}
+
+fn called_off(order: &Order) -> OrderCancelled {
+    OrderCancelled { order_id: order.id, user_id: order.user_id.clone(), version: order.version }
+}
+
+fn refund_due(order: &Order, transaction_id: TransactionId, amount: Money) -> OrderRefundDue {
+    OrderRefundDue {
+        order_id: order.id,
+        user_id: order.user_id.clone(),
+        version: order.version,
+        transaction_id,
+        amount,
+    }
 }
 
 fn in_words(shortages: &[Shortage]) -> String {
@@ -220,105 +395,4 @@ fn in_words(shortages: &[Shortage]) -> String {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    fn order(status: Status, amount: i64) -> Order {
-        Order {
-            id: OrderId::generate(),
-            user_id: UserId::try_from("123456".to_owned()).unwrap(),
-            status,
-            version: 1,
-            amount: Money(amount),
-            transaction_id: None,
-            deadline: OffsetDateTime::UNIX_EPOCH,
-        }
-    }
-
-    fn everything() -> Vec<Happened> {
-        vec![
-            Happened::StockLocked,
-            Happened::StockRefused(Vec::new()),
-            Happened::Paid { transaction_id: TransactionId::generate(), amount: Money(100) },
-            Happened::PaymentFailed { reason: "declined".to_owned() },
-            Happened::CancelAsked { by: Canceller::Customer },
-            Happened::CancelAsked { by: Canceller::Shop },
-        ]
-    }
-
-    #[test]
-    fn the_happy_path_is_paid_in_two_steps() {
-        let Next::Changed { order, announcement: Announcement::PaymentDue(due), .. } =
-            next(&order(Status::Pending, 100), &Happened::StockLocked)
-        else {
-            panic!("not due")
-        };
-        assert_eq!((order.status, order.version, due.version, due.amount), (Status::AwaitingPayment, 2, 2, Money(100)));
-        let transaction_id = TransactionId::generate();
-        let Next::Changed { order, announcement: Announcement::Paid(paid), .. } =
-            next(&order, &Happened::Paid { transaction_id, amount: Money(100) })
-        else {
-            panic!("not paid")
-        };
-        assert_eq!((order.status, order.version, paid.version), (Status::Paid, 3, 3));
-        assert_eq!(order.transaction_id, Some(transaction_id));
-    }
-
-    #[test]
-    fn an_order_of_nothing_is_paid_without_a_charge() {
-        let next = next(&order(Status::Pending, 0), &Happened::StockLocked);
-        assert!(
-            matches!(next, Next::Changed { order, announcement: Announcement::Paid(_), .. } if order.status == Status::Paid)
-        );
-    }
-
-    #[test]
-    fn nothing_moves_an_order_that_has_its_answer() {
-        for (status, _) in Status::NAMES.into_iter().filter(|(status, _)| status.is_answered()) {
-            for happened in everything() {
-                assert_eq!(next(&order(status, 100), &happened), Next::Unchanged, "{status} {happened:?}");
-            }
-        }
-    }
-
-    #[test]
-    fn what_is_heard_twice_changes_nothing_the_second_time() {
-        for status in [Status::Pending, Status::AwaitingPayment] {
-            for happened in everything() {
-                if let Next::Changed { order, .. } = next(&order(status, 100), &happened) {
-                    assert_eq!(next(&order, &happened), Next::Unchanged, "{status} {happened:?}");
-                }
-            }
-        }
-    }
-
-    #[test]
-    fn an_order_can_be_called_off_until_its_payment_is_asked_for() {
-        let asked = Happened::CancelAsked { by: Canceller::Customer };
-        let Next::Changed { order: cancelled, announcement: Announcement::Cancelled(said), detail } =
-            next(&order(Status::Pending, 100), &asked)
-        else {
-            panic!("not cancelled")
-        };
-        assert_eq!((cancelled.status, cancelled.version, said.version), (Status::Cancelled, 2, 2));
-        assert_eq!(detail.as_deref(), Some("by the customer"));
-        for late in [Happened::StockLocked, Happened::StockRefused(Vec::new()), asked.clone()] {
-            assert_eq!(next(&cancelled, &late), Next::Unchanged, "{late:?}");
-        }
-        assert_eq!(next(&order(Status::AwaitingPayment, 100), &asked), Next::Unchanged);
-    }
-
-    #[test]
-    fn the_wrong_amount_is_never_taken_for_payment() {
-        let happened = Happened::Paid { transaction_id: TransactionId::generate(), amount: Money(99) };
-        assert!(matches!(next(&order(Status::AwaitingPayment, 100), &happened), Next::Absurd(_)));
-    }
-
-    #[test]
-    fn every_status_has_a_name_of_its_own() {
-        for (status, name) in Status::NAMES {
-            assert_eq!(name.parse(), Ok(status));
-            assert_eq!(status.to_string(), name);
-        }
-    }
-}
+mod tests;

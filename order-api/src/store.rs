@@ -1,6 +1,7 @@
 //! The `orders` schema: each statement takes a whole batch.
 
 mod list;
+pub(crate) mod wakeups;
 
 pub(crate) use list::{Listed, Page, Wanted, list};
 
@@ -19,12 +20,13 @@ use uuid::Uuid;
 
 use crate::{
     intake::NewOrder,
-    order::Order,
+    order::{Order, Status},
     signing::key::{KeyId, PublicKey},
+    times::Times,
 };
 
-/// Writes new orders with the first row of their timelines.
-pub(crate) fn insert(tx: &mut Tx, orders: &[&NewOrder], deadline_ms: i64) -> Result<(), DbError> {
+/// Writes new orders with the first row of their timelines, and when to look at them first.
+pub(crate) fn insert(tx: &mut Tx, orders: &[&NewOrder], times: &Times) -> Result<(), DbError> {
     let lines: Vec<String> = orders
         .iter()
         .map(|order| serde_json::to_string(&order.lines))
@@ -40,9 +42,10 @@ pub(crate) fn insert(tx: &mut Tx, orders: &[&NewOrder], deadline_ms: i64) -> Res
             lines,
             orders.iter().map(|order| order.once.as_ref().map(|once| once.key.clone())).collect::<Vec<_>>(),
             orders.iter().map(|order| order.once.as_ref().map(|once| once.hash.to_vec())).collect::<Vec<_>>(),
-            deadline_ms,
+            times.deadline_ms(),
         ],
     );
+    wakeups::insert(tx, times.first_look_ms(), ids.clone());
     tx.write(
         "INSERT INTO history (order_id, version, status, cause) SELECT id, 1, 'pending', 'order.created' FROM unnest($1::uuid[]) AS id",
         params![ids],
@@ -132,6 +135,11 @@ pub(crate) fn record(tx: &mut Tx, mut transitions: Vec<Transition>) {
     transitions.sort_unstable_by_key(|t| (t.order.id, t.order.version));
     let last: BTreeMap<OrderId, &Order> = transitions.iter().map(|t| (t.order.id, &t.order)).collect();
     let orders: Vec<&Order> = last.into_values().collect();
+    let refunding: Vec<Uuid> =
+        orders.iter().filter(|order| order.status == Status::Refunding).map(|order| order.id.0).collect();
+    if !refunding.is_empty() {
+        wakeups::insert(tx, wakeups::REFUND_MS, refunding);
+    }
     tx.write(
         include_str!("store/update_orders.sql"),
         params![
@@ -139,6 +147,8 @@ pub(crate) fn record(tx: &mut Tx, mut transitions: Vec<Transition>) {
             orders.iter().map(|order| order.status.as_str()).collect::<Vec<_>>(),
             orders.iter().map(|order| order.version).collect::<Vec<_>>(),
             orders.iter().map(|order| order.transaction_id.map(|id| id.0)).collect::<Vec<_>>(),
+            orders.iter().map(|order| order.declines).collect::<Vec<_>>(),
+            orders.iter().map(|order| order.reminded).collect::<Vec<_>>(),
         ],
     );
     tx.write(
@@ -215,5 +225,7 @@ fn order(row: &Row) -> Result<Order, DbError> {
         amount: Money(row.try_get("amount")?),
         transaction_id: row.try_get::<_, Option<Uuid>>("transaction_id")?.map(TransactionId),
         deadline: row.try_get("deadline")?,
+        declines: row.try_get("declines")?,
+        reminded: row.try_get("reminded")?,
     })
 }

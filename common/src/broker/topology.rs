@@ -122,7 +122,7 @@ struct Binding {
     queue: String,
 }
 
-/// What is declared: made from the work queues and the retry delays, and nothing else.
+/// What is declared: made from the work queues and the delays, and nothing else.
 pub struct Topology {
     exchanges: Vec<Exchange>,
     queues: Vec<Queue>,

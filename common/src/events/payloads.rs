@@ -159,9 +159,8 @@ pub struct OrderRefunded {
 }
 payload!(OrderRefunded = "order.refunded");
 
-/// For order-api alone, by way of a delay line: some order's time is up. It names none, for the truth is in the table.
+/// For order-api alone, from itself: it is time to look. It names no order, for the truth is in the table.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "camelCase")]
 pub struct OrderWakeup {}
 payload!(OrderWakeup = "order.wakeup");
 

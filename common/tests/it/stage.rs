@@ -115,7 +115,7 @@ pub(crate) struct Worker {
 impl Worker {
     pub(crate) fn begin(settings: Common, consume: impl FnOnce(&mut Service)) -> Self {
         let stop = CancellationToken::new();
-        let mut service = Service::with_queues(ABOUT, settings, &[&WORK, &HEARD], stop.clone()).unwrap();
+        let mut service = Service::with_queues(ABOUT, settings, &[&WORK, &HEARD], &[], stop.clone()).unwrap();
         consume(&mut service);
         let running = tokio::spawn(service.run(axum::Router::new()));
         Self { stop, running }

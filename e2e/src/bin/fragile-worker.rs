@@ -15,7 +15,7 @@ fn main() -> ExitCode {
 }
 
 async fn run(settings: Settings<NoSection>, stop: CancellationToken) -> Result<(), ServiceError> {
-    let mut service = Service::with_queues(ABOUT, settings.common, &[&WORK, &HEARD], stop)?;
+    let mut service = Service::with_queues(ABOUT, settings.common, &[&WORK, &HEARD], &[], stop)?;
     service.consume(&WORK, Obedient::default());
     service.run(Router::new()).await
 }

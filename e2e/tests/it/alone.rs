@@ -77,7 +77,8 @@ impl Alone {
         self.say(orders, |order_id| InventoryLocked { order_id }).await;
     }
 
-    async fn say<P: Payload>(&self, orders: &[OrderId], payload: impl Fn(OrderId) -> P) {
+    /// What a worker would say of each of them.
+    pub(crate) async fn say<P: Payload>(&self, orders: &[OrderId], payload: impl Fn(OrderId) -> P) {
         let events = orders.iter().map(|id| {
             let event = Event::new("test", id.to_string(), None, &payload(*id)).unwrap();
             serde_json::to_string(&event).unwrap()

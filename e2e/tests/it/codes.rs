@@ -214,7 +214,7 @@ async fn another_order_of_one_name(world: &World) -> (u16, Value) {
 
 async fn cancelled_too_late(world: &World) -> (u16, Value) {
     let (_, order) = world.text(documented().to_string()).await;
-    let moved = "UPDATE orders.orders SET status = 'awaiting_payment'";
+    let moved = "UPDATE orders.orders SET status = 'rejected'";
     world.database.connect().await.batch_execute(moved).await.unwrap();
     let path = format!("/api/orders/{}/cancel", order["orderId"].as_str().unwrap());
     world.as_admin(Method::POST, &path, &json!({})).await

@@ -22,4 +22,5 @@ mod signatures;
 mod snippets;
 mod start;
 mod streams;
+mod times;
 mod tokens;

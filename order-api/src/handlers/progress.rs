@@ -3,7 +3,10 @@
 use common::{
     consumer::{Failure, Handler, Verdict},
     db::Tx,
-    events::{Event, InventoryLocked, InventoryRejected, Payload, PaymentCompleted, PaymentFailed},
+    events::{
+        Event, InventoryLocked, InventoryRejected, OrderWakeup, Payload, PaymentCompleted, PaymentFailed,
+        PaymentRefunded,
+    },
     ids::OrderId,
     outbox::Outbox,
 };
@@ -11,16 +14,30 @@ use uuid::Uuid;
 
 use crate::{
     announce::announce,
+    caught_up::Markers,
     order::{Happened, Next, next},
     store::{self, Transition},
 };
 
-pub(crate) struct Progress;
+pub(crate) struct Progress {
+    pub markers: Markers,
+}
+
+/// What an event is here for.
+enum Report {
+    Of(OrderId, Happened),
+    /// What was sent before it has been heard.
+    Marker,
+}
 
 impl Handler for Progress {
     async fn handle(&self, tx: &mut Tx, events: &[Event], outbox: &mut Outbox) -> Result<Vec<Verdict>, Failure> {
-        let reports: Vec<Result<(OrderId, Happened), String>> = events.iter().map(report).collect();
-        let mut ids: Vec<Uuid> = reports.iter().flatten().map(|(id, _)| id.0).collect();
+        let reports: Vec<Result<Report, String>> = events.iter().map(report).collect();
+        let about = |report: &Report| match report {
+            Report::Of(id, _) => Some(id.0),
+            Report::Marker => None,
+        };
+        let mut ids: Vec<Uuid> = reports.iter().flatten().filter_map(about).collect();
         ids.sort_unstable();
         ids.dedup();
         let mut orders = store::read(tx, &ids).await?;
@@ -29,21 +46,31 @@ impl Handler for Progress {
         let mut transitions = Vec::new();
         for (event, report) in events.iter().zip(reports) {
             let (id, happened) = match report {
-                Ok(report) => report,
+                Ok(Report::Of(id, happened)) => (id, happened),
+                Ok(Report::Marker) => {
+                    self.markers.heard(event.id);
+                    verdicts.push(Verdict::Done);
+                    continue;
+                }
                 Err(why) => {
                     verdicts.push(Verdict::Reject(why));
                     continue;
                 }
             };
             let Some(order) = orders.get_mut(&id) else {
-                verdicts.push(Verdict::Reject(format!("there is no order {id}")));
+                verdicts.push(unknown(id, &happened));
                 continue;
             };
+            let trace = event.traceparent.as_deref();
             verdicts.push(match next(order, &happened) {
                 Next::Unchanged => Verdict::Done,
                 Next::Absurd(why) => Verdict::Retry(why),
-                Next::Changed { order: changed, announcement, detail } => {
-                    announce(outbox, event.traceparent.as_deref(), &id, &announcement)?;
+                Next::Said(announcement) => {
+                    announce(outbox, trace, &id, &[announcement])?;
+                    Verdict::Done
+                }
+                Next::Changed { order: changed, announcements, detail } => {
+                    announce(outbox, trace, &id, &announcements)?;
                     transitions.push(Transition { order: changed.clone(), cause: event.kind.clone(), detail });
                     *order = changed;
                     Verdict::Done
@@ -55,24 +82,38 @@ impl Handler for Progress {
     }
 }
 
-fn report(event: &Event) -> Result<(OrderId, Happened), String> {
-    match event.kind.as_str() {
+/// Stock may be locked by request for an order that does not exist; it is given back by itself. Money is another matter.
+fn unknown(id: OrderId, happened: &Happened) -> Verdict {
+    match happened {
+        Happened::StockLocked | Happened::StockRefused(_) => Verdict::Done,
+        _ => Verdict::Reject(format!("there is no order {id}")),
+    }
+}
+
+fn report(event: &Event) -> Result<Report, String> {
+    let (id, happened) = match event.kind.as_str() {
         InventoryLocked::TYPE => {
             let InventoryLocked { order_id } = event.payload()?;
-            Ok((order_id, Happened::StockLocked))
+            (order_id, Happened::StockLocked)
         }
         InventoryRejected::TYPE => {
             let InventoryRejected { order_id, shortages } = event.payload()?;
-            Ok((order_id, Happened::StockRefused(shortages)))
+            (order_id, Happened::StockRefused(shortages))
         }
         PaymentCompleted::TYPE => {
             let PaymentCompleted { order_id, transaction_id, amount } = event.payload()?;
-            Ok((order_id, Happened::Paid { transaction_id, amount }))
+            (order_id, Happened::Paid { transaction_id, amount })
         }
         PaymentFailed::TYPE => {
-            let PaymentFailed { order_id, reason, .. } = event.payload()?;
-            Ok((order_id, Happened::PaymentFailed { reason }))
+            let PaymentFailed { order_id, attempt, attempts_left, reason, .. } = event.payload()?;
+            (order_id, Happened::Declined { attempt, attempts_left, reason })
         }
-        other => Err(format!("nothing here understands {other}")),
-    }
+        PaymentRefunded::TYPE => {
+            let PaymentRefunded { order_id, transaction_id, .. } = event.payload()?;
+            (order_id, Happened::Refunded { transaction_id })
+        }
+        OrderWakeup::TYPE => return Ok(Report::Marker),
+        other => return Err(format!("nothing here understands {other}")),
+    };
+    Ok(Report::Of(id, happened))
 }

@@ -21,7 +21,7 @@ use utoipa::ToSchema;
 use super::{codes, openapi, show};
 use crate::{
     cancel::{self, Outcome},
-    order::{Canceller, Order, Status},
+    order::{Canceller, Order},
 };
 
 #[derive(Serialize, ToSchema)]
@@ -33,7 +33,7 @@ struct Cancelled {
     message: &'static str,
     #[schema(value_type = openapi::OrderId)]
     order_id: OrderId,
-    /// `cancelled`.
+    /// `cancelled`, or where it was paid `refunding` and then `refunded`.
     #[schema(value_type = openapi::OrderStatus)]
     status: &'static str,
 }
@@ -42,8 +42,9 @@ pub(super) const REFUSES: &[&Code] = &[NOT_FOUND, INSUFFICIENT_SCOPE, codes::NOT
 
 /// Cancel an order
 ///
-/// As long as it is `pending`. Customers cancel their own orders; `staff` and `admin` anybody's. One that was cancelled
-/// before is answered like the first time.
+/// Customers cancel their own orders as long as they are not paid; `staff` and `admin` anybody's, paid ones too: then the
+/// goods go back into stock and the money to the customer. A payment that is under way when the order is cancelled is
+/// given back as well. An order that is off already is answered with how it stands.
 #[utoipa::path(
     post,
     path = "/api/orders/{order_id}/cancel",
@@ -73,8 +74,8 @@ pub(super) async fn cancel(
     let trace = trace::of_request(incoming);
     let cancelled = cancel::cancel(&api.units, id, |order| canceller(&caller, order), Some(&trace));
     match api.turns.take("orders cannot be changed", cancelled).await? {
-        Outcome::Cancelled => {
-            let status = Status::Cancelled.as_str();
+        Outcome::Off(status) => {
+            let status = status.as_str();
             Ok(Json(Cancelled { code: 200, message: "Order cancelled", order_id: id, status }).into_response())
         }
         Outcome::TooLate(status) => {

@@ -38,6 +38,6 @@ common::codes! {
         "An order was made with this `Idempotency-Key` and another body.",
         "Use a new key for a new order; to repeat a request, repeat its body.";
     NOT_CANCELLABLE = "not_cancellable", CONFLICT,
-        "The order can no longer be cancelled: its payment is under way, or it has its outcome.",
-        "Read the order: the message names its status.";
+        "The order can no longer be cancelled: it has its outcome.",
+        "Read the order: the message names its status. Only the shop can call off an order that is paid.";
 }

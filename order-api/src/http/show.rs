@@ -67,6 +67,9 @@ struct Shown<'a> {
     transaction_id: Option<TransactionId>,
     #[schema(value_type = openapi::Instant)]
     created_at: String,
+    /// Until when it can be paid.
+    #[schema(value_type = openapi::Instant)]
+    deadline: String,
     /// Everything that has happened to the order, oldest first.
     history: Vec<ShownEntry<'a>>,
 }
@@ -151,6 +154,7 @@ pub(super) const REFUSES: &[&Code] = &[NOT_FOUND, codes::INVALID_FIELD, codes::U
             {"productId": "P002", "quantity": 1, "unitPrice": 30.00},
         ],
         "createdAt": "2026-01-31T12:00:00.123456Z",
+        "deadline": "2026-01-31T12:15:00.123456Z",
         "history": [
             {"version": 1, "status": "pending", "at": "2026-01-31T12:00:00.123456Z", "cause": "order.created"},
             {"version": 2, "status": "awaiting_payment", "at": "2026-01-31T12:00:00.142137Z", "cause": "inventory.locked"},
@@ -171,7 +175,7 @@ pub(super) async fn show(
     let found = find(&api, &caller, id).await?;
     let is_known = |order: &Order| order.version <= version.unwrap_or(found.order.version);
     match place {
-        Some(place) if is_known(&found.order) && !found.order.status.is_answered() => {
+        Some(place) if is_known(&found.order) && !found.order.status.is_over() => {
             let version = version.unwrap_or(found.order.version);
             let follower = api.watch.follow(found, place);
             let until = Instant::now() + Duration::from_secs(wait);
@@ -192,7 +196,7 @@ async fn moved_on(mut follower: Follower, version: i32, until: Instant) -> Arc<K
     loop {
         let known = follower.latest();
         let order = &known.found.order;
-        if order.version > version || order.status.is_answered() {
+        if order.version > version || order.status.is_over() {
             return known;
         }
         match tokio::time::timeout_at(until, follower.changed()).await {
@@ -246,6 +250,7 @@ fn shown<'a>(found: &'a Found, currency: &'a Currency) -> Option<Shown<'a>> {
             .collect::<Option<_>>()?,
         transaction_id: order.transaction_id,
         created_at: instant(*created_at)?,
+        deadline: instant(order.deadline)?,
         history: history.iter().map(ShownEntry::of).collect::<Option<_>>()?,
     })
 }

@@ -82,7 +82,7 @@ pub(super) async fn events(
     let heard = last_heard(&headers)?;
     let place = super::place(&api, &caller)?;
     let found = show::find(&api, &caller, id).await?;
-    if found.order.status.is_answered() && heard >= found.order.version {
+    if found.order.status.is_over() && heard >= found.order.version {
         // Nothing will come any more. A browser comes back whenever a stream ends, unless it is told so.
         return Ok(StatusCode::NO_CONTENT.into_response());
     }
@@ -134,7 +134,7 @@ impl Steps {
             let events = known.events.get_or_init(|| in_words(&known.found));
             parts.extend(events.iter().filter(|(version, _)| *version > self.heard).map(|(_, event)| event.clone()));
             self.heard = self.heard.max(known.found.order.version);
-            self.is_over = known.found.order.status.is_answered();
+            self.is_over = known.found.order.status.is_over();
             match parts.as_slice() {
                 // A reader who claims to have heard more than there is.
                 [] if self.is_over => return None,

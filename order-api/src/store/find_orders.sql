@@ -1,5 +1,5 @@
 -- The orders that are further than what is known of them, each with its whole timeline, as of one moment.
-SELECT o.id, o.user_id, o.status, o.version, o.amount, o.transaction_id, o.deadline, o.lines::text AS lines, o.created_at,
+SELECT o.id, o.user_id, o.status, o.version, o.amount, o.transaction_id, o.deadline, o.declines, o.reminded, o.lines::text AS lines, o.created_at,
        h.version AS entry_version, h.status AS entry_status, h.at, h.cause, h.detail
 FROM (
     -- The timeline's key answers this by itself; as long as nothing happens, no row is touched.

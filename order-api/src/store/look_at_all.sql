@@ -1,5 +1,5 @@
 WITH looked_at AS MATERIALIZED (
-    SELECT id, user_id, status, version, amount, transaction_id, deadline, created_at
+    SELECT id, user_id, status, version, amount, transaction_id, deadline, declines, reminded, created_at
     FROM orders
     WHERE id < $1 AND id >= $2
     ORDER BY id DESC

@@ -1,3 +1,3 @@
-SELECT id, user_id, status, version, amount, transaction_id, deadline
+SELECT id, user_id, status, version, amount, transaction_id, deadline, declines, reminded
 FROM orders
 WHERE id = ANY ($1)

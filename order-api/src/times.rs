@@ -1,0 +1,91 @@
+//! When an order's time is up, and when to look at it before.
+
+use common::config::{ConfigError, bounded};
+use serde::Deserialize;
+use time::{Duration, OffsetDateTime};
+
+use crate::order::{Clock, Order, Status};
+
+/// The `[orders.times]` section.
+#[derive(Debug, Clone, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct Times {
+    /// How long a customer has to pay, from when the order was accepted.
+    pub deadline_ms: u32,
+    /// How long before the deadline a customer is reminded to pay; 0 for never.
+    pub remind_before_ms: u32,
+    /// When an order that waits for stock or payment is announced again, for its announcement may have been lost.
+    pub stuck_ms: u32,
+    /// How often it is looked for orders whose time is up, if nothing wakes anybody.
+    pub look_ms: u32,
+}
+
+impl Default for Times {
+    fn default() -> Self {
+        Self { deadline_ms: 15 * 60_000, remind_before_ms: 5 * 60_000, stuck_ms: 60_000, look_ms: 5_000 }
+    }
+}
+
+/// The longest that a refund is left alone before it is asked for again.
+const LONGEST_REFUND_PAUSE: Duration = Duration::hours(1);
+
+impl Times {
+    pub(crate) fn check(&self) -> Result<(), ConfigError> {
+        const MONTH_MS: u32 = 30 * 24 * 60 * 60 * 1_000;
+        bounded("orders.times.deadline_ms", self.deadline_ms, 100, MONTH_MS)?;
+        bounded("orders.times.remind_before_ms", self.remind_before_ms, 0, MONTH_MS)?;
+        bounded("orders.times.stuck_ms", self.stuck_ms, 100, MONTH_MS)?;
+        bounded("orders.times.look_ms", self.look_ms, 10, 600_000)
+    }
+
+    pub(crate) fn deadline_ms(&self) -> i64 {
+        self.deadline_ms.into()
+    }
+
+    /// Zero where there is no time for a reminder.
+    fn remind_before(&self) -> u32 {
+        if self.remind_before_ms < self.deadline_ms { self.remind_before_ms } else { 0 }
+    }
+
+    pub(crate) fn clock(&self, now: OffsetDateTime) -> Clock {
+        Clock { now, remind_before: Duration::milliseconds(self.remind_before().into()) }
+    }
+
+    /// How long after they were sent the signals to look arrive.
+    pub(crate) fn delays_ms(&self) -> Vec<u64> {
+        let reminder = (self.remind_before() > 0).then(|| u64::from(self.deadline_ms - self.remind_before()));
+        reminder.into_iter().chain([self.deadline_ms.into()]).collect()
+    }
+
+    /// How long after an order was accepted it is looked at first.
+    pub(crate) fn first_look_ms(&self) -> i64 {
+        (self.deadline_ms - self.remind_before()).min(self.stuck_ms).into()
+    }
+
+    /// Whether what was announced of an order may have been lost by now.
+    pub(crate) fn is_stuck(&self, created_at: OffsetDateTime, now: OffsetDateTime) -> bool {
+        now >= created_at + Duration::milliseconds(self.stuck_ms.into())
+    }
+
+    /// When to look at an order again that was looked at so many times; never, if nothing is to be expected of it.
+    pub(crate) fn next_look(
+        &self,
+        order: &Order,
+        created_at: OffsetDateTime,
+        looks: i32,
+        now: OffsetDateTime,
+    ) -> Option<OffsetDateTime> {
+        match order.status {
+            Status::Pending | Status::AwaitingPayment => {
+                let stuck = created_at + Duration::milliseconds(self.stuck_ms.into());
+                let reminder = order.deadline - self.clock(now).remind_before;
+                [stuck, reminder, order.deadline].into_iter().filter(|at| *at > now).min().or(Some(order.deadline))
+            }
+            Status::Refunding => {
+                let pause: Duration = Duration::minutes(1) * 2_i32.pow(looks.clamp(0, 6).unsigned_abs());
+                Some(now + pause.min(LONGEST_REFUND_PAUSE))
+            }
+            _ => None,
+        }
+    }
+}
