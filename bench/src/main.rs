@@ -18,6 +18,7 @@ mod progress;
 mod report;
 mod scenario;
 mod servers;
+mod waiting;
 
 use std::{
     fs,
@@ -39,7 +40,7 @@ use crate::{
 
 /// Loads Conveyor and says how it bears it
 ///
-/// Without --rate, --backlog, --overload or --idle it measures throughput twice: with parcels and batches, and held to one event
+/// Without --rate, --backlog, --overload, --waiting or --idle it measures throughput twice: with parcels and batches, and held to one event
 /// per message and per transaction.
 #[derive(Parser)]
 #[command(name = "cargo xtask bench")]
@@ -65,6 +66,10 @@ struct Arguments {
     /// So many orders while the workers are stopped, which are then started
     #[arg(long, value_name = "ORDERS", value_parser = clap::value_parser!(u64).range(1..=10_000_000))]
     backlog: Option<u64>,
+    /// So many orders (100,000 unless said) that nobody pays: how soon after their deadlines they expire; and once more
+    /// with a broker that loses everything meanwhile
+    #[arg(long, value_name = "ORDERS", num_args = 0..=1, default_missing_value = "100000", value_parser = clap::value_parser!(u64).range(1..=1_000_000))]
+    waiting: Option<u64>,
     /// How soon each service is ready, and what it costs while it does nothing
     #[arg(long)]
     idle: bool,
@@ -72,8 +77,8 @@ struct Arguments {
     /// 1,000 connections do not come to the point. An order waits for no longer than 50 ms there
     #[arg(long, value_name = "ORDERS/S", num_args = 0..=1, default_missing_value = "1250", value_parser = rate)]
     overload: Option<f64>,
-    /// Everything the project has set itself: throughput, 20, 500, 2,000 and 4,000 orders/s, 200,000 waiting, overload,
-    /// idle
+    /// Everything the project has set itself: throughput, 20, 500, 2,000 and 4,000 orders/s, 200,000 held up, overload,
+    /// 100,000 waiting for their deadlines, idle
     #[arg(long)]
     all: bool,
     /// A setting for the services, as often as needed: CONVEYOR__SECTION__KEY=value, or SERVICE:CONVEYOR__...
@@ -153,7 +158,7 @@ async fn bench(arguments: &Arguments) -> Result<bool> {
     // What was running has ended with the measurement, however that came to its end.
     let removed = bench.servers.remove_all().await;
     bench.progress.close();
-    if report.runs().next().is_some() || report.idle.is_some() {
+    if report.runs().next().is_some() || report.idle.is_some() || !report.waiting.is_empty() {
         println!("{}", report.text());
     }
     if let Some(file) = &arguments.json {
@@ -174,8 +179,11 @@ async fn measure(arguments: &Arguments, bench: &mut Bench, report: &mut Report) 
     if !arguments.against.is_empty() {
         return compare(arguments, bench, report).await;
     }
-    let asked =
-        !arguments.rate.is_empty() || arguments.backlog.is_some() || arguments.idle || arguments.overload.is_some();
+    let asked = !arguments.rate.is_empty()
+        || arguments.backlog.is_some()
+        || arguments.idle
+        || arguments.overload.is_some()
+        || arguments.waiting.is_some();
     if arguments.all || !asked {
         if arguments.only != Some(Only::Plain) {
             report.throughput.push(bench.throughput("parcels and batches", "batched", arguments.orders).await?);
@@ -207,6 +215,11 @@ async fn measure(arguments: &Arguments, bench: &mut Bench, report: &mut Report) 
     }
     if let Some(cap) = arguments.overload.or(arguments.all.then_some(1_250.0)) {
         report.overload = Some(bench.overload(cap, arguments.seconds).await?);
+    }
+    if let Some(orders) = arguments.waiting.or(arguments.all.then_some(100_000)) {
+        for wiped in [false, true] {
+            report.waiting.push(bench.waiting(orders, wiped).await?);
+        }
     }
     if arguments.idle || arguments.all {
         report.idle = Some(bench.idle().await?);

@@ -2,7 +2,7 @@
 
 use serde::Serialize;
 
-use crate::{idle::Idle, measure::Latency, scenario::Run};
+use crate::{idle::Idle, measure::Latency, scenario::Run, waiting::Waiting};
 
 /// Beyond this share of the machine, in percent, others have spoilt the figures.
 const OTHERS_MOST: f64 = 10.0;
@@ -23,6 +23,7 @@ pub struct Report {
     pub rates: Vec<Run>,
     pub backlog: Option<Run>,
     pub overload: Option<Run>,
+    pub waiting: Vec<Waiting>,
     pub idle: Option<Idle>,
 }
 
@@ -47,7 +48,8 @@ impl Report {
             let all = failures.into_iter().chain(refusals).chain(run.wrong.iter().cloned());
             all.map(|what| format!("{}: {what}", run.name)).collect::<Vec<_>>()
         };
-        self.runs().flat_map(of).collect()
+        let waiting = self.waiting.iter().flat_map(|waiting| &waiting.wrong).map(|what| format!("waiting: {what}"));
+        self.runs().flat_map(of).chain(waiting).collect()
     }
 
     pub fn text(&self) -> String {
@@ -80,6 +82,7 @@ impl Report {
         if let Some(run) = &self.overload {
             text.push_str(&section("Overload", std::slice::from_ref(run), refusals(run)));
         }
+        text.extend(self.waiting.iter().map(Waiting::text));
         if let Some(idle) = &self.idle {
             text.push_str(&idle_text(idle));
         }

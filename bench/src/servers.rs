@@ -66,16 +66,32 @@ impl Servers {
         self.made().push(name.to_owned());
         let (admin, _) = self.admin().await?;
         admin.batch_execute(&format!("CREATE DATABASE {name}")).await.context("cannot create a database")?;
-        let authority = self.amqp.split_once("://").map_or("", |(_, rest)| rest);
-        let user = authority.rsplit_once('@').map_or("guest", |(user, _)| user.split(':').next().unwrap_or(user));
-        self.manage(Method::PUT, &format!("vhosts/{name}"), "").await?;
-        let all = r#"{"configure":".*","write":".*","read":".*"}"#;
-        self.manage(Method::PUT, &format!("permissions/{name}/{user}"), all).await?;
+        self.make_vhost(name).await?;
         Ok(Place {
             name: name.to_owned(),
             database: with_path(&self.database, name)?,
             broker: with_path(&self.amqp, name)?,
         })
+    }
+
+    async fn make_vhost(&self, name: &str) -> Result<()> {
+        let authority = self.amqp.split_once("://").map_or("", |(_, rest)| rest);
+        let user = authority.rsplit_once('@').map_or("guest", |(user, _)| user.split(':').next().unwrap_or(user));
+        self.manage(Method::PUT, &format!("vhosts/{name}"), "").await?;
+        let all = r#"{"configure":".*","write":".*","read":".*"}"#;
+        self.manage(Method::PUT, &format!("permissions/{name}/{user}"), all).await?;
+        Ok(())
+    }
+
+    /// Everything that the broker has of it is gone, as if its disk had been replaced.
+    pub async fn wipe(&self, place: &Place) -> Result<()> {
+        self.manage(Method::DELETE, &format!("vhosts/{}", place.name), "").await?;
+        self.make_vhost(&place.name).await
+    }
+
+    /// What the management tells of a queue.
+    pub async fn queue(&self, place: &Place, queue: &str) -> Result<Value> {
+        self.manage(Method::GET, &format!("queues/{}/{queue}", place.name), "").await
     }
 
     pub async fn remove(&self, name: &str) -> Result<()> {
