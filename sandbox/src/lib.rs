@@ -8,6 +8,7 @@ mod gateway;
 mod inbox;
 mod inspection;
 mod ledger;
+mod pages;
 mod requests;
 mod server;
 mod shelf;

@@ -20,7 +20,7 @@ use tokio::{
     sync::Semaphore,
 };
 
-use crate::{gateway, inspection, requests::Refused, sms, world::World};
+use crate::{gateway, inspection, pages, requests::Refused, sms, world::World};
 
 const MOST_CONNECTIONS: usize = 1000;
 const LARGEST_BODY: usize = 64 << 10;
@@ -43,6 +43,7 @@ pub(crate) async fn serve(listener: TcpListener, world: Arc<World>) {
         .merge(gateway::routes(&world))
         .merge(sms::routes())
         .merge(inspection::routes())
+        .merge(pages::routes())
         .fallback(async || Refused::not_found())
         .layer(DefaultBodyLimit::max(LARGEST_BODY))
         .with_state(Arc::clone(&world));

@@ -5,6 +5,7 @@ mod callbacks;
 mod charges;
 mod listener;
 mod messages;
+mod pages;
 
 use e2e::http::{Answer, Client};
 use hyper::Method;
@@ -41,6 +42,12 @@ impl Customer {
     pub(crate) async fn get(&self, path: &str) -> (u16, Value) {
         let answer = self.send(Method::GET, path, "none", &Value::Null).await.expect("an answer");
         (answer.status.as_u16(), answer.json())
+    }
+
+    pub(crate) async fn mail(&self, to: &str, message: &str) {
+        let mut sender = messages::Sender::new(self).await;
+        assert_eq!(sender.say("EHLO test").await, 250);
+        assert_eq!(sender.send(to, message).await, 250);
     }
 
     pub(crate) async fn fault(&self, what: &str, state: &str) {

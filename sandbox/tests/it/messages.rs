@@ -7,10 +7,10 @@ use tokio::{
 
 use crate::Customer;
 
-struct Sender(BufReader<TcpStream>);
+pub(crate) struct Sender(BufReader<TcpStream>);
 
 impl Sender {
-    async fn new(customer: &Customer) -> Self {
+    pub(crate) async fn new(customer: &Customer) -> Self {
         let stream = TcpStream::connect(customer.running.smtp).await.expect("a connection");
         let mut sender = Self(BufReader::new(stream));
         assert_eq!(sender.hear().await, 220);
@@ -29,7 +29,7 @@ impl Sender {
         }
     }
 
-    async fn say(&mut self, what: &str) -> u16 {
+    pub(crate) async fn say(&mut self, what: &str) -> u16 {
         self.write(what).await;
         self.hear().await
     }
@@ -38,7 +38,7 @@ impl Sender {
         self.0.write_all(format!("{what}\r\n").as_bytes()).await.expect("writing");
     }
 
-    async fn send(&mut self, to: &str, message: &str) -> u16 {
+    pub(crate) async fn send(&mut self, to: &str, message: &str) -> u16 {
         for (line, code) in [("MAIL FROM:<shop@example.com>", 250), (&format!("RCPT TO:<{to}>"), 250), ("DATA", 354)] {
             let answer = self.say(line).await;
             if answer != code {
