@@ -12,3 +12,7 @@ INSERT INTO inventory.products (product_id, on_hand) VALUES
     ('P003', 100),
     ('P004', 1000000)
 ON CONFLICT DO NOTHING;
+-- Where the demo customer is told; `example.test` belongs to nobody.
+INSERT INTO notifications.contacts (user_id, email, channel) VALUES
+    ('123456', 'demo@example.test', 'email')
+ON CONFLICT DO NOTHING;

@@ -24,3 +24,4 @@ mod start;
 mod streams;
 mod times;
 mod tokens;
+mod world;
