@@ -21,5 +21,7 @@ mod shutdown;
 mod signatures;
 mod snippets;
 mod start;
+mod stock;
+mod stock_races;
 mod streams;
 mod tokens;
