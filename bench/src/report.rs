@@ -2,7 +2,7 @@
 
 use serde::Serialize;
 
-use crate::{idle::Idle, measure::Latency, scenario::Run};
+use crate::{flash::Sale, idle::Idle, measure::Latency, scenario::Run};
 
 /// Beyond this share of the machine, in percent, others have spoilt the figures.
 const OTHERS_MOST: f64 = 10.0;
@@ -23,6 +23,8 @@ pub struct Report {
     pub rates: Vec<Run>,
     pub backlog: Option<Run>,
     pub overload: Option<Run>,
+    /// Pair by pair: with parcels and batches, and without.
+    pub flash: Vec<Sale>,
     pub idle: Option<Idle>,
 }
 
@@ -47,7 +49,8 @@ impl Report {
             let all = failures.into_iter().chain(refusals).chain(run.wrong.iter().cloned());
             all.map(|what| format!("{}: {what}", run.name)).collect::<Vec<_>>()
         };
-        self.runs().flat_map(of).collect()
+        let sales = self.flash.iter().flat_map(|sale| sale.wrong.iter().map(|what| format!("{}: {what}", sale.name)));
+        self.runs().flat_map(of).chain(sales).collect()
     }
 
     pub fn text(&self) -> String {
@@ -79,6 +82,9 @@ impl Report {
         }
         if let Some(run) = &self.overload {
             text.push_str(&section("Overload", std::slice::from_ref(run), refusals(run)));
+        }
+        if !self.flash.is_empty() {
+            text.push_str(&flash_text(&self.flash));
         }
         if let Some(idle) = &self.idle {
             text.push_str(&idle_text(idle));
@@ -163,6 +169,30 @@ fn section(title: &str, runs: &[Run], extra: Vec<Row>) -> String {
         rows.push(row(&format!("  {name}"), &cell));
     }
     format!("\n{title}\n{}", aligned(&rows))
+}
+
+fn flash_text(sales: &[Sale]) -> String {
+    let row = |label: &str, cell: &dyn Fn(&Sale) -> String| Row::new(label, sales.iter().map(cell));
+    let rows = [
+        row("", &|sale| sale.name.to_owned()),
+        row("sold / told that there are no more", &|sale| format!("{} / {}", sale.sold, count(sale.refused as f64))),
+        row("decided in, s", &|sale| format!("{:.3}", sale.seconds)),
+        row("decided orders/s", &|sale| count(sale.decided_per_second)),
+    ];
+    let ratios: Vec<f64> = sales
+        .chunks_exact(2)
+        .filter_map(|pair| match pair {
+            [batched, plain] => Some(batched.decided_per_second / plain.decided_per_second),
+            _ => None,
+        })
+        .collect();
+    let each: Vec<String> = ratios.iter().map(|ratio| format!("{ratio:.1}")).collect();
+    let median = median(&ratios).unwrap_or_default();
+    format!(
+        "\nFlash sale\n{}\nParcels and batches decide so many times as fast: {}; median {median:.1}.\n",
+        aligned(&rows),
+        each.join(", ")
+    )
 }
 
 fn idle_text(idle: &Idle) -> String {
