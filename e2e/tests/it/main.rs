@@ -23,3 +23,4 @@ mod snippets;
 mod start;
 mod streams;
 mod tokens;
+mod world;
