@@ -16,3 +16,7 @@ ON CONFLICT DO NOTHING;
 INSERT INTO notifications.contacts (user_id, email, channel) VALUES
     ('123456', 'demo@example.test', 'email')
 ON CONFLICT DO NOTHING;
+-- How the demo customer pays.
+INSERT INTO payments.methods (user_id, token, brand, last4, exp_month, exp_year) VALUES
+    ('123456', 'pm_sandbox_approved_1111', 'visa', '1111', 12, 2030)
+ON CONFLICT DO NOTHING;
