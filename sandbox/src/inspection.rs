@@ -12,9 +12,10 @@ use bytes::Bytes;
 use serde_json::{Value, json};
 
 use crate::{
+    cards,
     faults::{Change, Faults},
     inbox::Mail,
-    requests::{Refused, body, parameter},
+    requests::{Refused, Words, body, parameter},
     sms::Sms,
     world::{World, written},
 };
@@ -27,6 +28,7 @@ pub(crate) fn routes() -> Router<Arc<World>> {
         .route("/sandbox/ledger", get(ledger))
         .route("/sandbox/mails", get(mails).delete(forget_mails))
         .route("/sandbox/sms", get(sms).delete(forget_sms))
+        .route("/sandbox/cards", get(all_cards))
         .route("/sandbox/faults", get(faults).put(change_faults))
 }
 
@@ -39,11 +41,20 @@ async fn ledger(State(world): State<Arc<World>>, RawQuery(query): RawQuery) -> J
     Json(json!({"charges": charges, "totals": ledger.totals()}))
 }
 
-/// The newest first.
+/// Which number does what.
+async fn all_cards() -> Json<Value> {
+    let cards: Vec<_> =
+        cards::all().map(|card| json!({"name": card.name, "number": card.number, "tells": card.tells})).collect();
+    Json(json!({"cards": cards}))
+}
+
+/// The newest first: those to one address, those in which every word of `q` is found.
 async fn mails(State(world): State<Arc<World>>, RawQuery(query): RawQuery) -> Result<Json<Value>, Refused> {
     let (to, limit) = wanted(query.as_deref())?;
+    let words = Words::of(&parameter(query.as_deref(), "q").unwrap_or_default());
     let inbox = world.inbox();
     let found = inbox.newest().filter(|(_, mail)| to.as_ref().is_none_or(|to| mail.to.eq_ignore_ascii_case(to)));
+    let found = found.filter(|(_, mail)| words.are_in(&mail.texts()));
     let mails: Vec<_> = found
         .take(limit)
         .map(|(number, mail)| {
