@@ -50,8 +50,7 @@ async fn all_cards() -> Json<Value> {
 
 /// The newest first: those to one address, those in which every word of `q` is found.
 async fn mails(State(world): State<Arc<World>>, RawQuery(query): RawQuery) -> Result<Json<Value>, Refused> {
-    let (to, limit) = wanted(query.as_deref())?;
-    let words = Words::of(&parameter(query.as_deref(), "q").unwrap_or_default());
+    let (to, words, limit) = wanted(query.as_deref())?;
     let inbox = world.inbox();
     let found = inbox.newest().filter(|(_, mail)| to.as_ref().is_none_or(|to| mail.to.eq_ignore_ascii_case(to)));
     let found = found.filter(|(_, mail)| words.are_in(&mail.texts()));
@@ -71,11 +70,12 @@ async fn forget_mails(State(world): State<Arc<World>>) -> StatusCode {
     StatusCode::NO_CONTENT
 }
 
-/// The newest first.
+/// The same of SMS.
 async fn sms(State(world): State<Arc<World>>, RawQuery(query): RawQuery) -> Result<Json<Value>, Refused> {
-    let (to, limit) = wanted(query.as_deref())?;
+    let (to, words, limit) = wanted(query.as_deref())?;
     let phones = world.sms();
     let found = phones.newest().filter(|(_, sms)| to.as_ref().is_none_or(|to| sms.to == *to));
+    let found = found.filter(|(_, sms)| words.are_in(&[&sms.to, &sms.text]));
     let sms: Vec<_> = found
         .take(limit)
         .map(|(number, Sms { key, to, text, received_at })| {
@@ -98,10 +98,11 @@ async fn change_faults(State(world): State<Arc<World>>, bytes: Bytes) -> Result<
     Ok(Json(world.faults.change(body::<Change>(&bytes)?)))
 }
 
-fn wanted(query: Option<&str>) -> Result<(Option<String>, usize), Refused> {
+fn wanted(query: Option<&str>) -> Result<(Option<String>, Words, usize), Refused> {
     let limit = match parameter(query, "limit") {
         None => USUAL_LIMIT,
         Some(limit) => limit.parse().map_err(|_| Refused::bad("bad_request", "limit must be a number"))?,
     };
-    Ok((parameter(query, "to"), limit))
+    let words = Words::of(&parameter(query, "q").unwrap_or_default());
+    Ok((parameter(query, "to"), words, limit))
 }
