@@ -24,20 +24,22 @@ const TOTALS: &str = "
            (SELECT count(*) FROM orders.orders WHERE status = 'paid'),
            (SELECT count(*) FROM inventory.reservations WHERE state = 'confirmed'),
            (SELECT count(*) FROM payments.payments WHERE state = 'captured'),
-           (SELECT count(*) FROM notifications.notifications),
-           (SELECT count(*) FROM notifications.notifications WHERE state = 'sent'),
+           (SELECT count(*) FROM notifications.notifications WHERE kind = 'order.paid'),
+           (SELECT count(*) FROM notifications.notifications WHERE kind = 'order.paid' AND state = 'sent'),
+           (SELECT count(*) FROM notifications.notifications WHERE state NOT IN ('sent', 'superseded')),
            (SELECT count(*) FROM orders.outbox),
            (SELECT count(*) FROM inventory.outbox),
            (SELECT count(*) FROM payments.outbox),
            (SELECT count(*) FROM notifications.outbox)";
 
-const NAMES: [&str; 10] = [
+const NAMES: [&str; 11] = [
     "orders",
     "orders paid",
     "reservations confirmed",
     "payments captured",
-    "notifications",
-    "notifications sent",
+    "notices of payment",
+    "notices of payment sent",
+    "notices that are not settled",
     "events in the outbox of orders",
     "events in the outbox of inventory",
     "events in the outbox of payments",
@@ -52,7 +54,7 @@ impl Ledger {
     }
 
     pub async fn notified(&self) -> Result<i64> {
-        let count = "SELECT count(*) FROM notifications.notifications WHERE state = 'sent'";
+        let count = "SELECT count(*) FROM notifications.notifications WHERE kind = 'order.paid' AND state = 'sent'";
         Ok(self.client.query_one(count, &[]).await?.try_get(0)?)
     }
 

@@ -18,7 +18,10 @@ async fn after_somebody_else(ends_with: &str) -> (Value, u32) {
     database.load_demo().await;
     let delays = Consumer::default().retry_delays_ms;
     Topology::new(WORK_QUEUES, &delays).declare(&vhost.channel().await).await.unwrap();
-    let mut api = Process::spawn("order-api", service_settings("orders", &database, &vhost)).await;
+    let mut settings = service_settings("orders", &database, &vhost);
+    // Without what it tells itself.
+    settings.insert("CONVEYOR__PARTS".to_owned(), "http,orders.progress".to_owned());
+    let mut api = Process::spawn("order-api", settings).await;
     api.wait_ready().await;
     let answer = api.http.post_json("/api/orders/create", &documented()).await.unwrap();
     let id = answer.json()["orderId"].as_str().unwrap().to_owned();

@@ -89,14 +89,15 @@ impl Line {
         let wanted = i64::try_from(orders).unwrap();
         let sql = "SELECT (SELECT count(*) FROM orders.orders WHERE status = 'paid'),
                           (SELECT count(*) FROM inventory.reservations WHERE state = 'confirmed'),
-                          (SELECT count(*) FROM notifications.notifications WHERE state = 'sent')";
-        let mut last = (0, 0, 0);
+                          (SELECT count(*) FROM notifications.notifications WHERE state = 'sent' AND kind = 'order.paid'),
+                          (SELECT count(*) FROM notifications.notifications WHERE state = 'pending')";
+        let mut last = (0, 0, 0, 0_i64);
         let began = tokio::time::Instant::now();
-        while last != (wanted, wanted, wanted) {
+        while last != (wanted, wanted, wanted, 0) {
             let row = client.query_one(sql, &[]).await.expect("counting");
-            last = (row.get(0), row.get(1), row.get(2));
+            last = (row.get(0), row.get(1), row.get(2), row.get(3));
             if began.elapsed() >= within {
-                panic!("paid, confirmed, told: {last:?} of {wanted}; {}", self.state().await);
+                panic!("paid, confirmed, told, to be told: {last:?} of {wanted}; {}", self.state().await);
             }
             tokio::time::sleep(Duration::from_millis(50)).await;
         }
@@ -133,7 +134,13 @@ impl Line {
             ("reservations", "SELECT count(*) FROM inventory.reservations", wanted),
             ("captured payments", "SELECT count(*) FROM payments.payments WHERE state = 'captured'", wanted),
             ("payments", "SELECT count(*) FROM payments.payments", wanted),
-            ("notifications", "SELECT count(*) FROM notifications.notifications", wanted),
+            ("notices", "SELECT count(*) FROM notifications.notifications", 2 * wanted),
+            (
+                "customers who were told that they have paid",
+                "SELECT count(*) FROM notifications.notifications WHERE kind = 'order.paid' AND state = 'sent'",
+                wanted,
+            ),
+            ("notices still to come", "SELECT count(*) FROM notifications.notifications WHERE state = 'pending'", 0),
             (
                 "orders whose payment is another or of another amount",
                 "SELECT count(*) FROM orders.orders o JOIN payments.payments p ON p.id = o.transaction_id

@@ -93,7 +93,10 @@ async fn three_deliveries_of_everything_under_way_end_like_one() {
         }
         let is_still = again.is_empty();
         publish_shuffled(&line, again).await;
-        let told = line.database.count("SELECT count(*) FROM notifications.notifications WHERE state = 'sent'").await;
+        let told = line
+            .database
+            .count("SELECT count(*) FROM notifications.notifications WHERE state = 'sent' AND kind = 'order.paid'")
+            .await;
         if is_still && told == 200 {
             break;
         }
