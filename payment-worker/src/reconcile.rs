@@ -13,7 +13,7 @@ use tokio_util::sync::CancellationToken;
 use crate::{
     gateway::{Answer, Charge, Means, PaymentGateway},
     outcomes::{self, Outcome, Said},
-    payment::{self, Attempt, Due, Refund, State, Unsettled},
+    payment::{self, Attempt, Refund, State, Unsettled},
     settings::Rules,
     store::{self, Claimed},
 };
@@ -67,16 +67,16 @@ impl<G: PaymentGateway> Reconciler<G> {
         Ok(taken)
     }
 
-    async fn look_after(&self, Claimed { attempt, due, tries, traceparent }: Claimed) -> Outcome {
+    async fn look_after(&self, Claimed { attempt, tries, traceparent }: Claimed) -> Outcome {
         let said = match (attempt.state, attempt.refund) {
-            (State::Open, _) => Said::Charge(self.ask(&attempt, &due).await),
+            (State::Open, _) => Said::Charge(self.ask(&attempt).await),
             (State::Captured, Some(Refund::Due)) => Said::Refund(self.gateway.refund(&Charge::from(&attempt)).await),
             _ => Said::Nothing,
         };
         Outcome { id: attempt.id, said, tries, traceparent }
     }
 
-    async fn ask(&self, attempt: &Attempt, due: &Due) -> Answer {
+    async fn ask(&self, attempt: &Attempt) -> Answer {
         let charge = Charge::from(attempt);
         let answer = self.gateway.ask_by_key(&charge).await;
         let is_heard_of = match answer {
@@ -84,7 +84,12 @@ impl<G: PaymentGateway> Reconciler<G> {
             Answer::Processing => true,
             answer => return answer,
         };
-        match (payment::unsettled(due, attempt, is_heard_of), &attempt.token) {
+        // Only now, for it may have taken the gateway long to answer.
+        let due = match store::find_due(&self.units.db, attempt.order_id).await {
+            Ok(due) => due,
+            Err(error) => return Answer::Unknown { why: error.to_string() },
+        };
+        match (payment::unsettled(&due, attempt, is_heard_of), &attempt.token) {
             (Unsettled::Charge, Some(token)) => self.gateway.charge(&charge, &Means::Token(token.clone())).await,
             (Unsettled::Wait, _) => answer,
             (Unsettled::Void | Unsettled::Charge, _) => self.gateway.void(&charge).await,
