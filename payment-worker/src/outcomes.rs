@@ -78,7 +78,9 @@ pub(crate) async fn record(
         };
         match again {
             Some(after_ms) => follow_ups.push(FollowUp { id: *id, after_ms, traceparent: traceparent.clone() }),
-            None => over.push(*id),
+            // What was said may be old: there may be something else to come back to by now.
+            None if attempt.is_settled() => over.push(*id),
+            None => {}
         }
     }
     store::settle(tx, &charges);

@@ -152,6 +152,12 @@ pub enum News {
 }
 
 impl Attempt {
+    /// Whether nobody need come back to it, unless it is asked back.
+    #[must_use]
+    pub fn is_settled(&self) -> bool {
+        self.state != State::Open && self.refund != Some(Refund::Due)
+    }
+
     /// What there is to say of its charge, if it has an outcome that counts.
     #[must_use]
     pub fn news(&self) -> Option<News> {
@@ -244,8 +250,8 @@ pub enum OnRefund {
     Refund,
     /// It was given back before: say so again.
     Say,
-    /// Somebody is at it.
-    Nothing,
+    /// Somebody is at it, and may not live to end it: have it looked after.
+    Follow,
     /// The charge has no outcome yet.
     Early,
     /// There is nothing to give back.
@@ -262,7 +268,7 @@ pub fn refund_due(attempt: &Attempt, amount: Money) -> OnRefund {
         (State::Open, _) => OnRefund::Early,
         (State::Declined | State::Voided, _) => OnRefund::Never("nothing was captured"),
         (State::Captured, None | Some(Refund::Refused)) => OnRefund::Refund,
-        (State::Captured, Some(Refund::Due)) => OnRefund::Nothing,
+        (State::Captured, Some(Refund::Due)) => OnRefund::Follow,
         (State::Captured, Some(Refund::Refunded)) => OnRefund::Say,
     }
 }

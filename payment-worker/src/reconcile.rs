@@ -6,20 +6,21 @@
 
 use std::{sync::Arc, time::Duration};
 
-use common::{consumer::Failure, outbox::Units};
-use futures_util::future::join_all;
+use common::outbox::Units;
+use futures_util::{FutureExt as _, StreamExt as _, stream::FuturesUnordered};
+use tokio::time::MissedTickBehavior;
 use tokio_util::sync::CancellationToken;
 
 use crate::{
     gateway::{Answer, Charge, Means, PaymentGateway},
     outcomes::{self, Outcome, Said},
-    payment::{self, Attempt, Due, Refund, State, Unsettled},
+    payment::{self, Attempt, Refund, State, Unsettled},
     settings::Rules,
     store::{self, Claimed},
 };
 
-/// The most that is taken at once.
-const MOST: usize = 64;
+/// The most that is looked after at once. The gateway has a door of its own, where they wait their turn.
+const MOST: usize = 128;
 
 pub(crate) struct Reconciler<G> {
     pub units: Units,
@@ -29,54 +30,67 @@ pub(crate) struct Reconciler<G> {
 }
 
 impl<G: PaymentGateway> Reconciler<G> {
+    /// What is under way at the stop is left: its lease ends, and somebody takes it up again.
     pub(crate) async fn run(self, stop: CancellationToken) {
+        stop.run_until_cancelled(self.look()).await;
+    }
+
+    /// One that takes long keeps none of the others waiting.
+    async fn look(&self) {
+        let mut under_way = FuturesUnordered::new();
+        let mut tick = tokio::time::interval(self.every);
+        tick.set_missed_tick_behavior(MissedTickBehavior::Delay);
         loop {
-            let taken = match self.look().await {
-                Ok(taken) => taken,
-                Err(error) => {
-                    tracing::warn!(%error, "what is to be looked after could not be; trying again");
-                    0
+            tokio::select! {
+                _ = tick.tick(), if under_way.len() < MOST => {
+                    let room = self.gateway.room().min(MOST - under_way.len());
+                    let claimed = self.claim(room).await;
+                    // Where there was more than could be taken, the next come at once.
+                    if room > 1 && claimed.len() == room {
+                        tick.reset_immediately();
+                    }
+                    under_way.extend(claimed.into_iter().map(|claimed| self.look_after(claimed)));
                 }
-            };
-            if stop.is_cancelled() {
-                return;
-            }
-            // When there was more than could be taken, the next come at once.
-            if taken < MOST && stop.run_until_cancelled(tokio::time::sleep(self.every)).await.is_none() {
-                return;
+                Some(first) = under_way.next() => {
+                    let mut outcomes = vec![first];
+                    while let Some(Some(another)) = under_way.next().now_or_never() {
+                        outcomes.push(another);
+                    }
+                    self.record(&outcomes).await;
+                }
             }
         }
     }
 
-    /// Looks after what is due. Returns how much that was.
-    async fn look(&self) -> Result<usize, Failure> {
-        let room = self.gateway.room().min(MOST);
-        if room == 0 {
-            return Ok(0);
-        }
+    async fn claim(&self, room: usize) -> Vec<Claimed> {
         let most = i64::try_from(room).unwrap_or(i64::MAX);
-        let claimed = store::claim(&self.units.db, most, self.rules.lease_ms).await?;
-        if claimed.is_empty() {
-            return Ok(0);
+        if most == 0 {
+            return Vec::new();
         }
-        let taken = claimed.len();
-        metrics::counter!("conveyor_payments_asked_total").increment(taken as u64);
-        // The gateway has a door of its own, where they wait their turn.
-        let outcomes: Vec<Outcome> = join_all(claimed.into_iter().map(|claimed| self.look_after(claimed))).await;
-        outcomes::record_now(&self.units, &outcomes, &self.rules).await?;
-        Ok(taken)
+        let claimed = store::claim(&self.units.db, most, self.rules.lease_ms).await.unwrap_or_else(|error| {
+            tracing::warn!(%error, "what is to be looked after cannot be read; trying again");
+            Vec::new()
+        });
+        metrics::counter!("conveyor_payments_asked_total").increment(claimed.len() as u64);
+        claimed
     }
 
-    async fn look_after(&self, Claimed { attempt, due, tries, traceparent }: Claimed) -> Outcome {
+    async fn record(&self, outcomes: &[Outcome]) {
+        if let Err(failure) = outcomes::record_now(&self.units, outcomes, &self.rules).await {
+            tracing::warn!(%failure, "what the gateway has said could not be recorded; it will be asked again");
+        }
+    }
+
+    async fn look_after(&self, Claimed { attempt, tries, traceparent }: Claimed) -> Outcome {
         let said = match (attempt.state, attempt.refund) {
-            (State::Open, _) => Said::Charge(self.ask(&attempt, &due).await),
+            (State::Open, _) => Said::Charge(self.ask(&attempt).await),
             (State::Captured, Some(Refund::Due)) => Said::Refund(self.gateway.refund(&Charge::from(&attempt)).await),
             _ => Said::Nothing,
         };
         Outcome { id: attempt.id, said, tries, traceparent }
     }
 
-    async fn ask(&self, attempt: &Attempt, due: &Due) -> Answer {
+    async fn ask(&self, attempt: &Attempt) -> Answer {
         let charge = Charge::from(attempt);
         let answer = self.gateway.ask_by_key(&charge).await;
         let is_heard_of = match answer {
@@ -84,7 +98,12 @@ impl<G: PaymentGateway> Reconciler<G> {
             Answer::Processing => true,
             answer => return answer,
         };
-        match (payment::unsettled(due, attempt, is_heard_of), &attempt.token) {
+        // Only now, for it may have taken the gateway long to answer.
+        let due = match store::find_due(&self.units.db, attempt.order_id).await {
+            Ok(due) => due,
+            Err(error) => return Answer::Unknown { why: error.to_string() },
+        };
+        match (payment::unsettled(&due, attempt, is_heard_of), &attempt.token) {
             (Unsettled::Charge, Some(token)) => self.gateway.charge(&charge, &Means::Token(token.clone())).await,
             (Unsettled::Wait, _) => answer,
             (Unsettled::Void | Unsettled::Charge, _) => self.gateway.void(&charge).await,

@@ -189,6 +189,16 @@ pub(crate) async fn read_attempt(db: &Db, id: TransactionId) -> Result<Option<At
     rows.first().map(attempt).transpose()
 }
 
+/// How an order stands now, as far as its money goes.
+pub(crate) async fn find_due(db: &Db, order_id: OrderId) -> Result<Due, DbError> {
+    let rows = db.query(include_str!("store/find_due.sql"), &[&holder(order_id)]).await?;
+    match rows.first() {
+        Some(row) => Ok(Due { owed: None, off: row.try_get(0)?, late: row.try_get(1)? }),
+        // An attempt of the time before there were dues.
+        None => Ok(Due { owed: None, off: false, late: true }),
+    }
+}
+
 /// A new attempt, whose account is locked.
 pub(crate) fn new_attempt(order_id: OrderId, amount: Money, token: Option<String>, next: Next) -> Attempt {
     Attempt {
@@ -291,7 +301,6 @@ pub(crate) fn unfollow(tx: &mut Tx, ids: Vec<TransactionId>) {
 /// Something that nobody else looks after while the lease lasts.
 pub(crate) struct Claimed {
     pub attempt: Attempt,
-    pub due: Due,
     pub tries: i32,
     pub traceparent: Option<String>,
 }
@@ -307,18 +316,12 @@ pub(crate) async fn claim(db: &Db, most: i64, lease_ms: i64) -> Result<Vec<Claim
         follow_ups.insert(row.try_get(0)?, row);
     }
     let ids: Vec<Uuid> = follow_ups.keys().copied().collect();
-    let rows = db.query(include_str!("store/read_followed.sql"), &[&ids]).await?;
+    let rows = db.query(include_str!("store/read_attempts.sql"), &[&ids]).await?;
     let mut claimed = Vec::with_capacity(rows.len());
     for row in &rows {
         let attempt = attempt(row)?;
         let Some(follow_up) = follow_ups.get(&attempt.id.0) else { continue };
-        let off: Option<bool> = row.try_get("off")?;
-        claimed.push(Claimed {
-            attempt,
-            due: Due { owed: None, off: off.unwrap_or(false), late: row.try_get("late")? },
-            tries: follow_up.try_get(1)?,
-            traceparent: follow_up.try_get(2)?,
-        });
+        claimed.push(Claimed { attempt, tries: follow_up.try_get(1)?, traceparent: follow_up.try_get(2)? });
     }
     Ok(claimed)
 }

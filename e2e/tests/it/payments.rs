@@ -1,6 +1,7 @@
 //! payment-worker against the sandbox's gateway: what order-api would say, a test says.
 
 mod asking;
+mod books;
 mod callbacks;
 mod paying;
 mod refunds;

@@ -27,7 +27,7 @@ pub(super) struct Turn<'a> {
 
 impl Throttle {
     pub(super) fn new(trips_at: u32, rests: Duration, at_once: usize, per_second: u32) -> Self {
-        let throttle = Self {
+        Self {
             breaker: Mutex::new(Breaker::new(trips_at, rests)),
             at_once: Semaphore::new(at_once),
             // After a rest a tenth of a second's worth may be asked at once: whoever comes back is not run over.
@@ -35,9 +35,7 @@ impl Throttle {
                 let burst = NonZeroU32::new(per_second / 10).unwrap_or(NonZeroU32::MIN);
                 RateLimiter::direct(Quota::per_second(rate).allow_burst(burst))
             }),
-        };
-        throttle.with(|_| ());
-        throttle
+        }
     }
 
     /// Waits for a turn. None while the gateway is left alone.

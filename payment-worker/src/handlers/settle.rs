@@ -58,7 +58,7 @@ impl<G: PaymentGateway> EffectHandler for Settle<G> {
 
         let mut seen = HashSet::new();
         let mut begun = Vec::new();
-        let mut follow_ups = Vec::new();
+        let (mut follow_ups, mut abandoned) = (Vec::new(), Vec::new());
         let mut steps = Vec::with_capacity(events.len());
         for (event, asked) in events.iter().zip(&asked) {
             let cause = event.traceparent.as_deref();
@@ -83,7 +83,11 @@ impl<G: PaymentGateway> EffectHandler for Settle<G> {
                             });
                             Step::Perform(Effect { attempt: attempt.clone(), traceparent })
                         }
-                        OnRefund::Refund | OnRefund::Nothing => Step::Settled(Verdict::Done),
+                        OnRefund::Refund => Step::Settled(Verdict::Done),
+                        OnRefund::Follow => {
+                            abandoned.push((attempt.id, event.traceparent.clone()));
+                            Step::Settled(Verdict::Done)
+                        }
                         OnRefund::Say => {
                             announce(outbox, cause, attempt, News::Refunded)?;
                             Step::Settled(Verdict::Done)
@@ -97,6 +101,8 @@ impl<G: PaymentGateway> EffectHandler for Settle<G> {
         }
         store::settle_refunds(tx, &begun);
         store::follow(tx, follow_ups);
+        abandoned.retain(|(id, _)| !seen.contains(id));
+        store::follow_abandoned(tx, abandoned);
         Ok(steps)
     }
 

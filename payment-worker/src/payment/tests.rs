@@ -94,10 +94,12 @@ fn who_hears_that_an_order_is_off_says_again_that_its_money_is_here() {
 #[test]
 fn a_refund_is_made_once_and_its_answer_given_again() {
     let mut captured = attempt(1, State::Captured);
+    assert!(captured.is_settled() && !attempt(1, State::Open).is_settled());
     assert_eq!(refund_due(&captured, OWED), OnRefund::Refund);
     assert!(matches!(refund_due(&captured, Money(1)), OnRefund::Never(_)));
     captured.refund = Some(Refund::Due);
-    assert_eq!(refund_due(&captured, OWED), OnRefund::Nothing);
+    assert_eq!(refund_due(&captured, OWED), OnRefund::Follow);
+    assert!(!captured.is_settled(), "somebody must come back to it");
     captured.refund = Some(Refund::Refunded);
     assert_eq!(refund_due(&captured, OWED), OnRefund::Say);
     assert_eq!(refund_due(&attempt(1, State::Open), OWED), OnRefund::Early);

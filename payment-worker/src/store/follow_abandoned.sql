@@ -1,6 +1,7 @@
--- Whoever began them may be at them until the lease is over.
+-- Whoever began them may be at them until the lease is over; what is in the table already stays as it is.
 INSERT INTO follow_ups (id, due_at, traceparent)
-SELECT p.id, p.leased_until, u.traceparent
-FROM unnest($1::uuid[], $2::text[]) AS u (id, traceparent) JOIN payments AS p ON p.id = u.id
-WHERE p.state = 'open'
+SELECT p.id, greatest(p.leased_until, now()), u.traceparent
+FROM (SELECT DISTINCT ON (u.id) u.id, u.traceparent FROM unnest($1::uuid[], $2::text[]) AS u (id, traceparent)) AS u
+    JOIN payments AS p ON p.id = u.id
+WHERE p.state = 'open' OR p.refund = 'due'
 ON CONFLICT DO NOTHING

@@ -10,11 +10,11 @@ use time::OffsetDateTime;
 
 use super::{Till, code};
 
-const SECRET: &str = "sandbox-callback-secret";
+pub(super) const SECRET: &str = "sandbox-callback-secret";
 const CALLBACK: &str = "/api/payment/callback";
 
 /// The signature of a body, as of so many seconds from now.
-fn signature(secret: &str, body: &str, from_now: i64) -> String {
+pub(super) fn signature(secret: &str, body: &str, from_now: i64) -> String {
     let time = OffsetDateTime::now_utc().unix_timestamp() + from_now;
     let key = EncodingKey::from_secret(secret.as_bytes());
     let text = jsonwebtoken::crypto::sign(format!("{time}.{body}").as_bytes(), &key, Algorithm::HS256).unwrap();
@@ -23,12 +23,12 @@ fn signature(secret: &str, body: &str, from_now: i64) -> String {
     format!("t={time},v1={hex}")
 }
 
-async fn call_back(till: &Till, body: &str, signature: &str) -> Answer {
+pub(super) async fn call_back(till: &Till, body: &str, signature: &str) -> Answer {
     let headers = [("content-type", "application/json"), ("gateway-signature", signature)];
     till.workers[0].http.send(Method::POST, CALLBACK, &headers, body.to_owned()).await.unwrap()
 }
 
-fn event(kind: &str, order: OrderId, status: &str, amount: i64) -> Value {
+pub(super) fn event(kind: &str, order: OrderId, status: &str, amount: i64) -> Value {
     let charge = json!({"id": "ch_1", "key": format!("{order}-1"), "status": status, "amount": amount, "refunded": 0});
     json!({"id": "evt_1", "type": kind, "created": 1, "charge": charge})
 }

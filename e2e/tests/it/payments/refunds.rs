@@ -3,7 +3,9 @@
 use common::ids::{OrderId, TransactionId};
 use e2e::{LONG, eventually};
 
-use super::Till;
+use serde_json::json;
+
+use super::{Till, callbacks};
 
 /// An order of somebody whose card behaves so, and its transaction, once it is paid.
 async fn paid(till: &Till, behaviour: &str) -> (OrderId, String) {
@@ -71,6 +73,14 @@ async fn money_waits_to_be_given_back_until_the_gateway_is_there() {
         (till.vhost.depths().await.get("payment.settle") == Some(&(0, 0))).then_some(())
     })
     .await;
+    // Old news of the charge, told once more, is no news of the refund.
+    for (order, _) in &orders {
+        let mut old = callbacks::event("charge.captured", *order, "captured", 10_050);
+        old["charge"]["id"] = json!("ch_old");
+        let old = old.to_string();
+        let heard = callbacks::call_back(&till, &old, &callbacks::signature(callbacks::SECRET, &old, 0)).await;
+        assert_eq!(heard.status, 200);
+    }
     till.sandbox.fault("gateway", "up").await;
     for (order, _) in &orders {
         assert_eq!(till.until_heard(*order, 2).await.0, "payment.refunded");
