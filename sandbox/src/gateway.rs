@@ -15,6 +15,7 @@ use axum::{
 use bytes::Bytes;
 use serde::Serialize;
 use serde_json::json;
+use tokio::sync::oneshot;
 
 use self::asked::{Method, WantedCharge, WantedRefund, WantedVoid};
 use crate::{
@@ -131,13 +132,20 @@ fn settle_later(world: &Arc<World>, key: String, callbacks: u8) {
     });
 }
 
-/// Returns when the callback was heard, or will be sent again later.
+/// Returns when the callback was heard, or will be sent again later. Whoever asked may leave in the middle of it: it goes
+/// on.
 async fn settle_first(world: &Arc<World>, key: &str) {
     let settled = world.ledger().settle(key, now());
     let Some(callback) = settled.and_then(|charge| Callback::of_charge(world, &charge)) else { return };
-    if !callbacks::send(world, &callback).await {
-        callbacks::post(world, &callback, 1);
-    }
+    let of = Arc::clone(world);
+    let (done, told) = oneshot::channel();
+    world.beside(async move {
+        if !callbacks::send(&of, &callback).await {
+            callbacks::post(&of, &callback, 1);
+        }
+        let _ = done.send(());
+    });
+    let _ = told.await;
 }
 
 async fn find_charge(State(world): State<Arc<World>>, RawQuery(query): RawQuery) -> Result<Response, Refused> {
