@@ -1,9 +1,11 @@
 //! The `inventory` schema: each statement takes a whole batch.
 //!
 //! Fence first: a row that may be missing is inserted, and whoever was there before is read only then, in a later
-//! statement, under lock if it is to change. To take a row that is not there for one that nobody else makes, or to do
-//! both in one statement, would miss a release that commits in between. Locks are taken in one order everywhere:
-//! reservations, then products, each sorted.
+//! statement, under lock. To take a row that is not there for one that nobody else makes, or to do both in one statement,
+//! would miss a release that commits in between. Locks are taken in one order everywhere: reservations, then products,
+//! each sorted.
+
+pub(crate) mod products;
 
 use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
 
@@ -16,7 +18,7 @@ use common::{
 use serde::{Deserialize, Serialize};
 use tokio_postgres::Row;
 
-use crate::reservation::{Quantities, State};
+use crate::reservation::{Move, Quantities, Standing};
 
 /// Who may decide about an order's reservation.
 fn holder(order_id: OrderId) -> String {
@@ -26,14 +28,14 @@ fn holder(order_id: OrderId) -> String {
 /// A reservation as it stands.
 #[derive(Debug, Clone)]
 pub(crate) struct Reservation {
-    pub state: State,
+    pub standing: Standing,
     pub held: Quantities,
     pub shortages: Vec<Shortage>,
 }
 
 impl Reservation {
-    pub(crate) fn new(state: State) -> Self {
-        Self { state, held: Quantities::new(), shortages: Vec::new() }
+    pub(crate) fn new(standing: Standing) -> Self {
+        Self { standing, held: Quantities::new(), shortages: Vec::new() }
     }
 }
 
@@ -47,66 +49,80 @@ struct Held<Id> {
 
 /// What there was before an order's stock was reserved.
 pub(crate) struct Before {
-    /// The orders that had a reservation, and how it stands.
+    /// The orders that had a reservation, and how it stands. They are locked.
     pub reservations: HashMap<OrderId, Reservation>,
-    /// What can be had of each product. The products are locked.
+    /// What can be had of each product that is wanted, or held provisionally. The products are locked.
     pub available: BTreeMap<ProductId, i64>,
 }
 
 const INSERT: &str = include_str!("store/insert_reservations.sql");
 const INSERT_MISSING: &str =
     concat!(include_str!("store/insert_reservations.sql"), "ON CONFLICT DO NOTHING RETURNING holder");
+const LOCK: &str = include_str!("store/lock_reservations.sql");
+const LOCK_PRODUCTS: &str = include_str!("store/lock_products.sql");
 
 /// Reserves for each order what it wants, as if there were enough of everything, and then asks what there is. Whoever is
 /// new and must do without is to be [rejected](reject). On an ordinary day all are new, and the insert says so by
-/// succeeding.
-pub(crate) async fn reserve(tx: &mut Tx, wanted: &BTreeMap<OrderId, &Quantities>) -> Result<Before, DbError> {
+/// succeeding. Where the orders may not exist, their holds are provisional, for so long.
+pub(crate) async fn reserve(
+    tx: &mut Tx,
+    wanted: &BTreeMap<OrderId, &Quantities>,
+    expires_ms: Option<i64>,
+) -> Result<Before, DbError> {
     let holders: Vec<String> = wanted.keys().map(|order| holder(*order)).collect();
     let lines = wanted.values().map(|quantities| lines(quantities)).collect::<Result<Vec<_>, _>>()?;
-    let products: BTreeSet<&str> =
-        wanted.values().flat_map(|quantities| quantities.keys().map(ProductId::as_str)).collect();
-    let products: Vec<&str> = products.into_iter().collect();
-    let products: (&str, Params<'_>) = (include_str!("store/lock_products.sql"), &[&products]);
-    let reservations: Params<'_> = &[&holders, &State::Locked.as_str(), &lines];
-    let (available, others) = match tx.queries([(INSERT, reservations), products]).await {
-        Ok([_, available]) => (available, Vec::new()),
-        Err(DbError::Conflict(_)) => {
-            tx.start_over().await?;
-            let [new, available] = tx.queries([(INSERT_MISSING, reservations), products]).await?;
-            (available, without(wanted.keys().copied(), &new)?)
+    let mut products: BTreeSet<&str> = wanted.values().flat_map(|quantities| names(quantities)).collect();
+    let reservations: Params<'_> = &[&holders, &lines, &expires_ms];
+    match tx.queries([(INSERT, reservations), (LOCK_PRODUCTS, &[&Vec::from_iter(products.iter().copied())])]).await {
+        Ok([_, available]) => {
+            return Ok(Before { reservations: HashMap::new(), available: quantities_of(&available)? });
         }
+        Err(DbError::Conflict(_)) => tx.start_over().await?,
         Err(error) => return Err(error),
-    };
-    // Read without a lock, for nothing will change them here; and a reservation is never locked after a product.
-    let reservations = read(tx, include_str!("store/read_reservations.sql"), &others).await?;
-    if reservations.len() < others.len() {
-        return Err(DbError::Conflict("a reservation was deleted meanwhile".to_owned()));
     }
-    let available = available
-        .iter()
-        .map(|row| {
-            let id: String = row.try_get(0)?;
-            Ok((ProductId::try_from(id).map_err(DbError::unexpected)?, row.try_get(1)?))
-        })
-        .collect::<Result<_, DbError>>()?;
-    Ok(Before { reservations, available })
+    let [new, all] = tx.queries([(INSERT_MISSING, reservations), (LOCK, &[&holders])]).await?;
+    let mut reservations = read(wanted.keys().copied(), &all)?;
+    if reservations.len() < wanted.len() {
+        return Err(DbError::Conflict("a reservation expired meanwhile".to_owned()));
+    }
+    let others: HashSet<OrderId> = without(wanted.keys().copied(), &new)?.into_iter().collect();
+    reservations.retain(|order, _| others.contains(order));
+    let provisional = reservations.values().filter(|reservation| reservation.standing.is_provisional);
+    products.extend(provisional.flat_map(|reservation| names(&reservation.held)));
+    let available = tx.query(LOCK_PRODUCTS, &[&Vec::from_iter(products.iter().copied())]).await?;
+    Ok(Before { available: quantities_of(&available)?, reservations })
+}
+
+fn names(quantities: &Quantities) -> impl Iterator<Item = &str> {
+    quantities.keys().map(ProductId::as_str)
+}
+
+fn quantities_of(rows: &[Row]) -> Result<BTreeMap<ProductId, i64>, DbError> {
+    let one = |row: &Row| {
+        let id: String = row.try_get(0)?;
+        Ok((ProductId::try_from(id).map_err(DbError::unexpected)?, row.try_get(1)?))
+    };
+    rows.iter().map(one).collect()
 }
 
 /// Leaves a released reservation behind for each order that has none yet, and locks those that were there before.
 pub(crate) async fn lock_or_release(
     tx: &mut Tx,
-    orders: &BTreeSet<OrderId>,
+    fences: &BTreeMap<OrderId, Standing>,
 ) -> Result<HashMap<OrderId, Reservation>, DbError> {
-    if orders.is_empty() {
+    if fences.is_empty() {
         return Ok(HashMap::new());
     }
-    let holders: Vec<String> = orders.iter().map(|order| holder(*order)).collect();
-    let nothing = vec!["[]"; orders.len()];
-    let new = tx.query(INSERT_MISSING, &[&holders, &State::Released.as_str(), &nothing]).await?;
-    let others = without(orders.iter().copied(), &new)?;
+    let holders: Vec<String> = fences.keys().map(|order| holder(*order)).collect();
+    let versions: Vec<i32> = fences.values().map(|fence| fence.version).collect();
+    let new = tx.query(include_str!("store/insert_released.sql"), &[&holders, &versions]).await?;
+    let others = without(fences.keys().copied(), &new)?;
     let mut reservations = lock(tx, &others).await?;
-    for order in orders {
-        reservations.entry(*order).or_insert_with(|| Reservation::new(State::Released));
+    if reservations.len() < others.len() {
+        return Err(DbError::Conflict("a reservation expired meanwhile".to_owned()));
+    }
+    for (order, fence) in fences {
+        reservations.entry(*order).or_insert_with(|| Reservation::new(*fence));
     }
     Ok(reservations)
 }
@@ -122,17 +138,18 @@ fn without(orders: impl ExactSizeIterator<Item = OrderId>, rows: &[Row]) -> Resu
 
 /// Locks and reads the reservations that there are of these orders.
 pub(crate) async fn lock(tx: &mut Tx, orders: &[OrderId]) -> Result<HashMap<OrderId, Reservation>, DbError> {
-    read(tx, include_str!("store/lock_reservations.sql"), orders).await
-}
-
-async fn read(tx: &mut Tx, sql: &str, orders: &[OrderId]) -> Result<HashMap<OrderId, Reservation>, DbError> {
     if orders.is_empty() {
         return Ok(HashMap::new());
     }
-    let holders: HashMap<String, OrderId> = orders.iter().map(|order| (holder(*order), *order)).collect();
-    let rows = tx.query(sql, &[&holders.keys().collect::<Vec<_>>()]).await?;
+    let holders: Vec<String> = orders.iter().map(|order| holder(*order)).collect();
+    let rows = tx.query(LOCK, &[&holders]).await?;
+    read(orders.iter().copied(), &rows)
+}
+
+fn read(orders: impl Iterator<Item = OrderId>, rows: &[Row]) -> Result<HashMap<OrderId, Reservation>, DbError> {
+    let holders: HashMap<String, OrderId> = orders.map(|order| (holder(order), order)).collect();
     let mut reservations = HashMap::with_capacity(rows.len());
-    for row in &rows {
+    for row in rows {
         if let Some(order) = holders.get(row.try_get::<_, &str>(0)?) {
             reservations.insert(*order, reservation(row)?);
         }
@@ -142,14 +159,22 @@ async fn read(tx: &mut Tx, sql: &str, orders: &[OrderId]) -> Result<HashMap<Orde
 
 fn reservation(row: &Row) -> Result<Reservation, DbError> {
     let state: &str = row.try_get(1)?;
-    let held: Vec<Held<ProductId>> = serde_json::from_str(row.try_get(2)?).map_err(DbError::unexpected)?;
     let shortages =
         row.try_get::<_, Option<&str>>(3)?.map(serde_json::from_str).transpose().map_err(DbError::unexpected)?;
     Ok(Reservation {
-        state: state.parse().map_err(DbError::unexpected)?,
-        held: held.into_iter().map(|held| (held.product_id, held.quantity)).collect(),
+        standing: Standing {
+            state: state.parse().map_err(DbError::unexpected)?,
+            version: row.try_get(4)?,
+            is_provisional: row.try_get(5)?,
+        },
+        held: held(row.try_get(2)?)?,
         shortages: shortages.unwrap_or_default(),
     })
+}
+
+fn held(lines: &str) -> Result<Quantities, DbError> {
+    let held: Vec<Held<ProductId>> = serde_json::from_str(lines).map_err(DbError::unexpected)?;
+    Ok(held.into_iter().map(|held| (held.product_id, held.quantity)).collect())
 }
 
 fn lines(quantities: &Quantities) -> Result<String, DbError> {
@@ -172,8 +197,33 @@ pub(crate) fn reject(tx: &mut Tx, rejected: &[(OrderId, Vec<Shortage>)]) -> Resu
     Ok(())
 }
 
+/// Makes provisional holds the orders' own, which hold what they want.
+pub(crate) fn adopt(tx: &mut Tx, adopted: &[(OrderId, &Quantities)]) -> Result<(), DbError> {
+    if adopted.is_empty() {
+        return Ok(());
+    }
+    let lines = adopted.iter().map(|(_, quantities)| lines(quantities)).collect::<Result<Vec<_>, _>>()?;
+    let holders: Vec<String> = adopted.iter().map(|(order, _)| holder(*order)).collect();
+    tx.write(include_str!("store/adopt_reservations.sql"), params![holders, lines]);
+    Ok(())
+}
+
+/// Lets a provisional hold, if it is one, last for so long from now.
+pub(crate) fn renew(tx: &mut Tx, order_id: OrderId, expires_ms: i64) {
+    let sql = "UPDATE reservations SET expires_at = now() + $2::bigint * interval '1 millisecond'
+               WHERE holder = $1 AND expires_at IS NOT NULL";
+    tx.write(sql, params![holder(order_id), expires_ms]);
+}
+
+/// Takes away up to so many provisional holds that no order has adopted in time. What each of them held is to be given
+/// back.
+pub(crate) async fn take_expired(tx: &mut Tx, most: i64) -> Result<Vec<Quantities>, DbError> {
+    let rows = tx.query(include_str!("store/take_expired.sql"), &[&most]).await?;
+    rows.iter().map(|row| held(row.try_get(0)?)).collect()
+}
+
 /// Writes what has become of reservations.
-pub(crate) fn settle(tx: &mut Tx, changed: &BTreeMap<OrderId, State>) {
+pub(crate) fn settle(tx: &mut Tx, changed: &BTreeMap<OrderId, Standing>) {
     if changed.is_empty() {
         return;
     }
@@ -181,13 +231,15 @@ pub(crate) fn settle(tx: &mut Tx, changed: &BTreeMap<OrderId, State>) {
         include_str!("store/settle_reservations.sql"),
         params![
             changed.keys().map(|order| holder(*order)).collect::<Vec<_>>(),
-            changed.values().map(|state| state.as_str()).collect::<Vec<_>>(),
+            changed.values().map(|standing| standing.state.as_str()).collect::<Vec<_>>(),
+            changed.values().map(|standing| standing.version).collect::<Vec<_>>(),
         ],
     );
 }
 
 /// Moves stock: so much more (or less) on hand and reserved, per product.
-pub(crate) fn move_stock(tx: &mut Tx, moves: &BTreeMap<ProductId, Move>) {
+pub(crate) fn move_stock(tx: &mut Tx, mut moves: BTreeMap<ProductId, Move>) {
+    moves.retain(|_, product| *product != Move::default());
     if moves.is_empty() {
         return;
     }
@@ -199,11 +251,4 @@ pub(crate) fn move_stock(tx: &mut Tx, moves: &BTreeMap<ProductId, Move>) {
             moves.values().map(|m| m.reserved).collect::<Vec<_>>(),
         ],
     );
-}
-
-/// By how much a product's stock changes.
-#[derive(Debug, Default, Clone, Copy, PartialEq, Eq)]
-pub(crate) struct Move {
-    pub on_hand: i64,
-    pub reserved: i64,
 }

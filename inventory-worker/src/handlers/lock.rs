@@ -1,6 +1,6 @@
 //! `inventory.lock`: new orders ask for stock.
 
-use std::collections::{BTreeMap, hash_map::Entry};
+use std::collections::BTreeMap;
 
 use common::{
     consumer::{Failure, Handler, Verdict},
@@ -11,8 +11,8 @@ use common::{
 };
 
 use crate::{
-    reservation::{Quantities, State, Stock, quantities},
-    store::{self, Before, Move, Reservation},
+    reservation::{Lock as Becomes, Move, Quantities, Standing, State, Stock, lock, quantities},
+    store::{self, Before, Reservation},
 };
 
 pub(crate) struct Lock;
@@ -24,11 +24,11 @@ impl Handler for Lock {
         for (id, quantities) in requests.iter().flatten() {
             wanted.entry(*id).or_insert(quantities);
         }
-        let Before { mut reservations, available } = store::reserve(tx, &wanted).await?;
+        let Before { mut reservations, available } = store::reserve(tx, &wanted, None).await?;
         let mut stock = Stock::new(available);
 
         let mut verdicts = Vec::with_capacity(events.len());
-        let mut rejected = Vec::new();
+        let (mut adopted, mut rejected) = (Vec::new(), Vec::new());
         for (event, request) in events.iter().zip(&requests) {
             let (order_id, quantities) = match request {
                 Ok(request) => request,
@@ -37,23 +37,38 @@ impl Handler for Lock {
                     continue;
                 }
             };
-            let reservation = match reservations.entry(*order_id) {
-                Entry::Occupied(before) => before.into_mut(),
-                Entry::Vacant(new) => {
-                    let reservation = decide(&mut stock, quantities);
-                    if reservation.state == State::Rejected {
-                        rejected.push((*order_id, reservation.shortages.clone()));
-                    }
-                    new.insert(reservation)
-                }
+            let before = reservations.get(order_id);
+            let becomes = lock(before.map(|before| (before.standing, &before.held)), quantities);
+            if let (Becomes::Replace, Some(before)) = (becomes, before) {
+                stock.give_back(&before.held);
+            }
+            let taken = match becomes {
+                Becomes::Take | Becomes::Replace => stock.take(quantities),
+                Becomes::Adopt | Becomes::Keep => Ok(()),
             };
-            answer(outbox, event, *order_id, reservation)?;
+            match (becomes, taken) {
+                (Becomes::Keep, _) => {}
+                (_, Err(shortages)) => {
+                    rejected.push((*order_id, shortages.clone()));
+                    let standing = Standing::new(State::Rejected);
+                    reservations.insert(*order_id, Reservation { shortages, ..Reservation::new(standing) });
+                }
+                (_, Ok(())) => {
+                    if becomes != Becomes::Take {
+                        adopted.push((*order_id, quantities));
+                    }
+                    reservations.insert(*order_id, Reservation::new(Standing::new(State::Locked)));
+                }
+            }
+            if let Some(reservation) = reservations.get(order_id) {
+                answer(outbox, event, *order_id, reservation)?;
+            }
             verdicts.push(Verdict::Done);
         }
         store::reject(tx, &rejected)?;
-        let moves: BTreeMap<_, _> =
-            stock.taken().into_iter().map(|(product, taken)| (product, Move { on_hand: 0, reserved: taken })).collect();
-        store::move_stock(tx, &moves);
+        store::adopt(tx, &adopted)?;
+        let reserved = |(product, taken)| (product, Move { on_hand: 0, reserved: taken });
+        store::move_stock(tx, stock.taken().into_iter().map(reserved).collect());
         Ok(verdicts)
     }
 }
@@ -63,24 +78,17 @@ fn request(event: &Event) -> Result<(OrderId, Quantities), String> {
     Ok((created.order_id, quantities(&created.items)?))
 }
 
-fn decide(stock: &mut Stock, wanted: &Quantities) -> Reservation {
-    match stock.take(wanted) {
-        Ok(()) => Reservation::new(State::Locked),
-        Err(shortages) => Reservation { shortages, ..Reservation::new(State::Rejected) },
-    }
-}
-
 /// Says how the reservation stands; whoever asks again hears the same again.
 fn answer(outbox: &mut Outbox, event: &Event, order_id: OrderId, reservation: &Reservation) -> Result<(), Failure> {
     let cause = event.traceparent.as_deref();
-    match reservation.state {
+    match reservation.standing.state {
         State::Locked | State::Confirmed => outbox.announce(cause, &order_id, &InventoryLocked { order_id })?,
         State::Rejected => {
             let rejected = InventoryRejected { order_id, shortages: reservation.shortages.clone() };
             outbox.announce(cause, &order_id, &rejected)?;
         }
         // The order is off: its lock comes too late, and nobody waits for the answer.
-        State::Released => {}
+        State::Released | State::Restocked => {}
     }
     Ok(())
 }

@@ -1,121 +1,98 @@
 //! `inventory.settle`: an order has its answer, and its stock leaves or comes back.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use common::{
     consumer::{Failure, Handler, Verdict},
     db::Tx,
-    events::{Event, OrderCancelled, OrderPaid, OrderPaymentFailed, Payload},
+    events::{Event, OrderCancelled, OrderExpired, OrderPaid, OrderPaymentFailed, Payload},
     ids::{OrderId, ProductId},
     outbox::Outbox,
 };
 
 use crate::{
-    reservation::State,
-    store::{self, Move},
+    reservation::{Move, Settlement, Standing, moves, settle},
+    store,
 };
 
 pub(crate) struct Settle;
 
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Settlement {
-    /// The order is paid: the goods leave.
-    Confirm,
-    /// The order is off: they come back.
-    Release,
+/// What an order says of its stock, and at which version of it.
+struct Said {
+    order_id: OrderId,
+    settlement: Settlement,
+    version: i32,
 }
 
 impl Handler for Settle {
     async fn handle(&self, tx: &mut Tx, events: &[Event], _: &mut Outbox) -> Result<Vec<Verdict>, Failure> {
-        let settlements: Vec<Result<(OrderId, Settlement), String>> = events.iter().map(settlement).collect();
-        let mut wanted: BTreeMap<OrderId, Settlement> = BTreeMap::new();
-        for (id, settlement) in settlements.iter().flatten() {
-            wanted.entry(*id).or_insert(*settlement);
+        let said: Vec<Result<Said, String>> = events.iter().map(said).collect();
+        let orders: BTreeSet<OrderId> = said.iter().flatten().map(|said| said.order_id).collect();
+        let mut reservations = store::lock(tx, &Vec::from_iter(orders)).await?;
+        let mut fences: BTreeMap<OrderId, Standing> = BTreeMap::new();
+        for Said { order_id, settlement, version } in said.iter().flatten() {
+            if !reservations.contains_key(order_id)
+                && let Ok(Some(fence)) = settle(None, *settlement, *version)
+            {
+                fences.insert(*order_id, fence);
+            }
         }
-        let mut reservations = store::lock(tx, &wanted.keys().copied().collect::<Vec<_>>()).await?;
-        wanted.retain(|order, settlement| *settlement == Settlement::Release && !reservations.contains_key(order));
-        reservations.extend(store::lock_or_release(tx, &wanted.into_keys().collect()).await?);
+        reservations.extend(store::lock_or_release(tx, &fences).await?);
 
         let mut verdicts = Vec::with_capacity(events.len());
-        let mut changed: BTreeMap<OrderId, State> = BTreeMap::new();
-        let mut moves: BTreeMap<ProductId, Move> = BTreeMap::new();
-        for settlement in settlements {
-            let (order_id, settlement) = match settlement {
-                Ok(settlement) => settlement,
+        let mut changed: BTreeMap<OrderId, Standing> = BTreeMap::new();
+        let mut moved: BTreeMap<ProductId, Move> = BTreeMap::new();
+        for said in said {
+            let Said { order_id, settlement, version } = match said {
+                Ok(said) => said,
                 Err(why) => {
                     verdicts.push(Verdict::Reject(why));
                     continue;
                 }
             };
-            let Some(reservation) = reservations.get_mut(&order_id) else {
-                verdicts.push(Verdict::Retry("the order is paid, but its stock was never locked".to_owned()));
-                continue;
-            };
-            verdicts.push(match decide(reservation.state, settlement) {
-                Err(why) => Verdict::Retry(why),
-                Ok(None) => Verdict::Done,
-                Ok(Some(state)) => {
-                    if reservation.state == State::Locked {
-                        for (product, quantity) in &reservation.held {
-                            let total = moves.entry(product.clone()).or_default();
-                            total.reserved -= quantity;
-                            if settlement == Settlement::Confirm {
-                                total.on_hand -= quantity;
-                            }
-                        }
+            let mut reservation = reservations.get_mut(&order_id);
+            let before = reservation.as_ref().map(|reservation| reservation.standing);
+            verdicts.push(match (settle(before, settlement, version), &mut reservation) {
+                (Err(why), _) => Verdict::Retry(why),
+                (Ok(Some(standing)), Some(reservation)) => {
+                    let each = moves(reservation.standing.state, standing.state);
+                    for (product, quantity) in &reservation.held {
+                        let total = moved.entry(product.clone()).or_default();
+                        total.on_hand += each.on_hand * quantity;
+                        total.reserved += each.reserved * quantity;
                     }
-                    reservation.state = state;
-                    changed.insert(order_id, state);
+                    reservation.standing = standing;
+                    changed.insert(order_id, standing);
                     Verdict::Done
                 }
+                (Ok(_), _) => Verdict::Done,
             });
         }
         store::settle(tx, &changed);
-        store::move_stock(tx, &moves);
+        store::move_stock(tx, moved);
         Ok(verdicts)
     }
 }
 
-fn settlement(event: &Event) -> Result<(OrderId, Settlement), String> {
+fn said(event: &Event) -> Result<Said, String> {
+    let said = |order_id, version, settlement| Ok(Said { order_id, settlement, version });
     match event.kind.as_str() {
-        OrderPaid::TYPE => Ok((event.payload::<OrderPaid>()?.order_id, Settlement::Confirm)),
-        OrderPaymentFailed::TYPE => Ok((event.payload::<OrderPaymentFailed>()?.order_id, Settlement::Release)),
-        OrderCancelled::TYPE => Ok((event.payload::<OrderCancelled>()?.order_id, Settlement::Release)),
+        OrderPaid::TYPE => {
+            let OrderPaid { order_id, version, .. } = event.payload()?;
+            said(order_id, version, Settlement::Confirm)
+        }
+        OrderPaymentFailed::TYPE => {
+            let OrderPaymentFailed { order_id, version, .. } = event.payload()?;
+            said(order_id, version, Settlement::Release)
+        }
+        OrderCancelled::TYPE => {
+            let OrderCancelled { order_id, version, .. } = event.payload()?;
+            said(order_id, version, Settlement::Release)
+        }
+        OrderExpired::TYPE => {
+            let OrderExpired { order_id, version, .. } = event.payload()?;
+            said(order_id, version, Settlement::Release)
+        }
         other => Err(format!("nothing here understands {other}")),
-    }
-}
-
-/// What the reservation becomes, if anything.
-fn decide(state: State, settlement: Settlement) -> Result<Option<State>, String> {
-    match (settlement, state) {
-        (Settlement::Confirm, State::Locked) => Ok(Some(State::Confirmed)),
-        (Settlement::Confirm, State::Confirmed) | (Settlement::Release, State::Released | State::Rejected) => Ok(None),
-        (Settlement::Confirm, state) => Err(format!("the order is paid, but its stock is {state}")),
-        (Settlement::Release, State::Locked) => Ok(Some(State::Released)),
-        (Settlement::Release, State::Confirmed) => Err("the order is off, but its stock has left".to_owned()),
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn a_settlement_heard_twice_changes_nothing_the_second_time() {
-        for state in [State::Locked, State::Rejected, State::Confirmed, State::Released] {
-            for settlement in [Settlement::Confirm, Settlement::Release] {
-                if let Ok(Some(after)) = decide(state, settlement) {
-                    assert_eq!(decide(after, settlement), Ok(None), "{state} {settlement:?}");
-                }
-            }
-        }
-    }
-
-    #[test]
-    fn stock_that_was_given_back_is_never_sold() {
-        for state in [State::Rejected, State::Released] {
-            assert!(decide(state, Settlement::Confirm).is_err());
-        }
-        assert!(decide(State::Confirmed, Settlement::Release).is_err());
     }
 }

@@ -1,3 +1,0 @@
-SELECT holder, state, lines::text, shortages::text
-FROM reservations
-WHERE holder = ANY ($1)
