@@ -7,6 +7,7 @@
 mod connection;
 mod customer;
 mod disk;
+mod flash;
 mod http;
 mod idle;
 mod ledger;
@@ -40,7 +41,8 @@ use crate::{
 
 /// Loads Conveyor and says how it bears it
 ///
-/// Without --rate, --backlog, --overload, --waiting or --idle it measures throughput twice: with parcels and batches, and held to one event
+/// Without --rate, --backlog, --overload, --flash, --waiting or --idle it measures throughput twice: with parcels and
+/// batches, and held to one event
 /// per message and per transaction.
 #[derive(Parser)]
 #[command(name = "cargo xtask bench")]
@@ -77,8 +79,12 @@ struct Arguments {
     /// 1,000 connections do not come to the point. An order waits for no longer than 50 ms there
     #[arg(long, value_name = "ORDERS/S", num_args = 0..=1, default_missing_value = "1250", value_parser = rate)]
     overload: Option<f64>,
+    /// A flash sale: 2,000 orders for 500 pieces of one product, shared out by three inventory-workers, with parcels and
+    /// batches and without, alternating, as often as --rounds says
+    #[arg(long)]
+    flash: bool,
     /// Everything the project has set itself: throughput, 20, 500, 2,000 and 4,000 orders/s, 200,000 held up, overload,
-    /// 100,000 waiting for their deadlines, idle
+    /// 100,000 waiting for their deadlines, a flash sale, idle
     #[arg(long)]
     all: bool,
     /// A setting for the services, as often as needed: CONVEYOR__SECTION__KEY=value, or SERVICE:CONVEYOR__...
@@ -87,7 +93,7 @@ struct Arguments {
     /// What a setting does to throughput: as it is and with it, alternating, as often as --rounds says
     #[arg(long, value_name = "NAME=VALUE")]
     against: Vec<Setting>,
-    /// How often --against measures each
+    /// How often --against and --flash measure each
     #[arg(long, default_value_t = 3, value_parser = clap::value_parser!(u8).range(1..=50))]
     rounds: u8,
     /// Where the servers keep their data meanwhile (`cargo xtask bench` starts them): a folder on another disk, or in
@@ -113,6 +119,9 @@ fn rate(text: &str) -> Result<f64, String> {
         _ => Err("not a number between 0.1 and 1000000".to_owned()),
     }
 }
+
+/// So many orders travel together in a flash sale: what gathers of them while a group is written.
+const PARCEL: usize = 64;
 
 /// One event per message and per transaction.
 const PLAIN: [&str; 3] =
@@ -158,7 +167,8 @@ async fn bench(arguments: &Arguments) -> Result<bool> {
     // What was running has ended with the measurement, however that came to its end.
     let removed = bench.servers.remove_all().await;
     bench.progress.close();
-    if report.runs().next().is_some() || report.idle.is_some() || !report.waiting.is_empty() {
+    let is_told = report.runs().next().is_some() || !report.flash.is_empty() || !report.waiting.is_empty();
+    if is_told || report.idle.is_some() {
         println!("{}", report.text());
     }
     if let Some(file) = &arguments.json {
@@ -182,6 +192,7 @@ async fn measure(arguments: &Arguments, bench: &mut Bench, report: &mut Report) 
     let asked = !arguments.rate.is_empty()
         || arguments.backlog.is_some()
         || arguments.idle
+        || arguments.flash
         || arguments.overload.is_some()
         || arguments.waiting.is_some();
     if arguments.all || !asked {
@@ -221,8 +232,24 @@ async fn measure(arguments: &Arguments, bench: &mut Bench, report: &mut Report) 
             report.waiting.push(bench.waiting(orders, wiped).await?);
         }
     }
+    if arguments.flash || arguments.all {
+        flash(arguments.rounds, bench, report).await?;
+    }
     if arguments.idle || arguments.all {
         report.idle = Some(bench.idle().await?);
+    }
+    Ok(())
+}
+
+/// The same sale in both ways, one after the other.
+async fn flash(rounds: u8, bench: &mut Bench, report: &mut Report) -> Result<()> {
+    let ours = bench.plan.settings.len();
+    for round in 1..=rounds {
+        let batched = bench.flash("batched", &format!("flash_a{round}"), PARCEL).await?;
+        bench.plan.settings.extend(plain_settings()?);
+        let plain = bench.flash("plain", &format!("flash_b{round}"), 1).await;
+        bench.plan.settings.truncate(ours);
+        report.flash.extend([batched, plain?]);
     }
     Ok(())
 }

@@ -2,7 +2,7 @@
 
 use serde::Serialize;
 
-use crate::{idle::Idle, measure::Latency, scenario::Run, waiting::Waiting};
+use crate::{flash::Sale, idle::Idle, measure::Latency, scenario::Run, waiting::Waiting};
 
 /// Beyond this share of the machine, in percent, others have spoilt the figures.
 const OTHERS_MOST: f64 = 10.0;
@@ -24,6 +24,8 @@ pub struct Report {
     pub backlog: Option<Run>,
     pub overload: Option<Run>,
     pub waiting: Vec<Waiting>,
+    /// Pair by pair: with parcels and batches, and without.
+    pub flash: Vec<Sale>,
     pub idle: Option<Idle>,
 }
 
@@ -49,7 +51,8 @@ impl Report {
             all.map(|what| format!("{}: {what}", run.name)).collect::<Vec<_>>()
         };
         let waiting = self.waiting.iter().flat_map(|waiting| &waiting.wrong).map(|what| format!("waiting: {what}"));
-        self.runs().flat_map(of).chain(waiting).collect()
+        let sales = self.flash.iter().flat_map(|sale| sale.wrong.iter().map(|what| format!("{}: {what}", sale.name)));
+        self.runs().flat_map(of).chain(waiting).chain(sales).collect()
     }
 
     pub fn text(&self) -> String {
@@ -83,6 +86,9 @@ impl Report {
             text.push_str(&section("Overload", std::slice::from_ref(run), refusals(run)));
         }
         text.extend(self.waiting.iter().map(Waiting::text));
+        if !self.flash.is_empty() {
+            text.push_str(&flash_text(&self.flash));
+        }
         if let Some(idle) = &self.idle {
             text.push_str(&idle_text(idle));
         }
@@ -166,6 +172,30 @@ fn section(title: &str, runs: &[Run], extra: Vec<Row>) -> String {
         rows.push(row(&format!("  {name}"), &cell));
     }
     format!("\n{title}\n{}", aligned(&rows))
+}
+
+fn flash_text(sales: &[Sale]) -> String {
+    let row = |label: &str, cell: &dyn Fn(&Sale) -> String| Row::new(label, sales.iter().map(cell));
+    let rows = [
+        row("", &|sale| sale.name.to_owned()),
+        row("sold / told that there are no more", &|sale| format!("{} / {}", sale.sold, count(sale.refused as f64))),
+        row("decided in, s", &|sale| format!("{:.3}", sale.seconds)),
+        row("decided orders/s", &|sale| count(sale.decided_per_second)),
+    ];
+    let ratios: Vec<f64> = sales
+        .chunks_exact(2)
+        .filter_map(|pair| match pair {
+            [batched, plain] => Some(batched.decided_per_second / plain.decided_per_second),
+            _ => None,
+        })
+        .collect();
+    let each: Vec<String> = ratios.iter().map(|ratio| format!("{ratio:.1}")).collect();
+    let median = median(&ratios).unwrap_or_default();
+    format!(
+        "\nFlash sale\n{}\nParcels and batches decide so many times as fast: {}; median {median:.1}.\n",
+        aligned(&rows),
+        each.join(", ")
+    )
 }
 
 fn idle_text(idle: &Idle) -> String {

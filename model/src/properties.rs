@@ -32,7 +32,9 @@ pub fn all() -> Vec<Property<Saga>> {
             })
         }),
         Property::always("whoever is off for good has no money of the customer's that nobody knows of", |_, world| {
-            (0..ORDERS).filter(|order| world.orders[*order].status == Status::Refunded).all(|order| kept(world, order) == 0)
+            (0..ORDERS)
+                .filter(|order| world.orders[*order].status == Status::Refunded)
+                .all(|order| kept(world, order) == 0)
         }),
         Property::always("once all has settled, there are goods for money and money for goods", |saga, world| {
             !has_settled(saga, world) || (0..ORDERS).all(|order| adds_up(world, order))

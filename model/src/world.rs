@@ -143,7 +143,8 @@ impl Model for Saga {
             actions.extend([Canceller::Customer, Canceller::Shop].map(|by| Action::Cancel(order, by)));
             actions.extend([Action::Pay(order), Action::TimePasses(order), Action::Look(order)]);
             for attempt in 0..MOST_ATTEMPTS {
-                actions.extend([Charge::Captured, Charge::Declined].map(|charge| Action::Charge(order, attempt, charge)));
+                actions
+                    .extend([Charge::Captured, Charge::Declined].map(|charge| Action::Charge(order, attempt, charge)));
                 actions.extend([
                     Action::Void(order, attempt),
                     Action::Hear(order, attempt),

@@ -21,6 +21,8 @@ mod shutdown;
 mod signatures;
 mod snippets;
 mod start;
+mod stock;
+mod stock_races;
 mod streams;
 mod times;
 mod tokens;

@@ -10,7 +10,12 @@ fn check(stock: i64) {
     let began = std::time::Instant::now();
     let threads = std::thread::available_parallelism().unwrap().get();
     let checker = Saga { stock }.checker().threads(threads).timeout(Duration::from_secs(280)).spawn_bfs().join();
-    println!("stock for {stock}: {} states, {} of them different, in {:?}", checker.state_count(), checker.unique_state_count(), began.elapsed());
+    println!(
+        "stock for {stock}: {} states, {} of them different, in {:?}",
+        checker.state_count(),
+        checker.unique_state_count(),
+        began.elapsed()
+    );
     assert!(checker.is_done(), "not all of them were seen in time");
     checker.assert_properties();
     assert!(checker.unique_state_count() > 100_000, "{}", checker.unique_state_count());
