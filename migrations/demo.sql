@@ -12,3 +12,7 @@ INSERT INTO inventory.products (product_id, on_hand) VALUES
     ('P003', 100),
     ('P004', 1000000)
 ON CONFLICT DO NOTHING;
+-- How the demo customer pays.
+INSERT INTO payments.methods (user_id, token, brand, last4, exp_month, exp_year) VALUES
+    ('123456', 'pm_sandbox_approved_1111', 'visa', '1111', 12, 2030)
+ON CONFLICT DO NOTHING;

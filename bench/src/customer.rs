@@ -40,7 +40,7 @@ pub fn order(number: u8) -> Result<String> {
     Ok(order.to_string())
 }
 
-/// Makes their keys known.
+/// Makes their keys known, and how they pay.
 pub async fn register(admin: &Client) -> Result<()> {
     let names: Vec<String> = (0..CUSTOMERS).map(name).collect();
     let keys: Vec<Vec<u8>> =
@@ -48,5 +48,8 @@ pub async fn register(admin: &Client) -> Result<()> {
     let sql = "INSERT INTO orders.signing_keys (user_id, key_id, public_key)
                SELECT u.user_id, 'bench', u.public_key FROM unnest($1::text[], $2::bytea[]) AS u (user_id, public_key)";
     admin.execute(sql, &[&names, &keys]).await.context("the customers' keys could not be registered")?;
+    let sql = "INSERT INTO payments.methods (user_id, token, brand, last4, exp_month, exp_year)
+               SELECT u.user_id, 'pm_bench', 'card', '1111', 12, 2099 FROM unnest($1::text[]) AS u (user_id)";
+    admin.execute(sql, &[&names]).await.context("the customers' payment methods could not be stored")?;
     Ok(())
 }

@@ -227,15 +227,20 @@ impl Tx {
     /// Writes something that may stand whatever becomes of the rest, before anything else: it is a transaction by
     /// itself, in one round trip. After an error nothing of it stands, and everything else may still be done.
     pub async fn note(&mut self, sql: &str, params: Params<'_>) -> Result<(), DbError> {
+        self.note_returning(sql, params).await.map(|_| ())
+    }
+
+    /// The same, where what was written is wanted back.
+    pub async fn note_returning(&mut self, sql: &str, params: Params<'_>) -> Result<Vec<Row>, DbError> {
         if self.is_open || !self.writes.is_empty() {
             return Err(DbError::unexpected("a note comes first"));
         }
         let client = self.client.as_ref().ok_or_else(over)?;
         let statement = client.prepare_cached(sql).await?;
         self.is_open = true;
-        let noted = client.execute(&statement, params).await;
+        let noted = client.query(&statement, params).await;
         self.is_open = false;
-        Ok(noted.map(|_| ())?)
+        Ok(noted?)
     }
 
     /// Forgets all that was read and written so far, after an error too, so that it can be done in another way. What was

@@ -52,8 +52,8 @@ pub fn service_settings(schema: &str, database: &Database, vhost: &Vhost) -> BTr
 }
 
 impl Process {
-    /// Starts the binary of that name, built beside this test, on a port of its own. Nothing of the surrounding
-    /// configuration reaches it. It is not ready yet: see [`wait_ready`](Self::wait_ready).
+    /// Starts the binary of that name, built beside this test, on a port of its own, which settings can call `{port}`.
+    /// Nothing of the surrounding configuration reaches it. It is not ready yet: see [`wait_ready`](Self::wait_ready).
     pub async fn spawn<K: Into<String>, V: Into<String>>(
         name: &str,
         settings: impl IntoIterator<Item = (K, V)>,
@@ -64,7 +64,8 @@ impl Process {
             ("CONVEYOR__LOG__FORMAT".to_owned(), "json".to_owned()),
         ]
         .into();
-        all.extend(settings.into_iter().map(|(key, value)| (key.into(), value.into())));
+        let with_port = |value: String| value.replace("{port}", &port.to_string());
+        all.extend(settings.into_iter().map(|(key, value)| (key.into(), with_port(value.into()))));
         let mut process = Self {
             name: name.to_owned(),
             settings: all,
@@ -205,7 +206,7 @@ impl Drop for Process {
 }
 
 /// Where cargo put the binary: in the folder above the one where this test is, unless told otherwise.
-fn program(name: &str) -> PathBuf {
+pub(crate) fn program(name: &str) -> PathBuf {
     let folder = std::env::var_os("CONVEYOR_TEST_BIN_DIR").map_or_else(
         || {
             let test = std::env::current_exe().expect("where this test is");
@@ -224,7 +225,7 @@ fn program(name: &str) -> PathBuf {
 
 /// A port below those that the system gives to outgoing connections, and that no other test gets: a process takes them
 /// in blocks, and holds the last of a block for as long as it lives.
-fn free_port() -> u16 {
+pub(crate) fn free_port() -> u16 {
     const BLOCK: u16 = 16;
     static HELD: Mutex<(Vec<TcpListener>, Range<u16>)> = Mutex::new((Vec::new(), 0..0));
     let listen = |port: u16| TcpListener::bind(("127.0.0.1", port));

@@ -1,5 +1,7 @@
 //! One file per queue.
 
 mod charge;
+mod settle;
 
 pub(crate) use charge::Charge;
+pub(crate) use settle::Settle;

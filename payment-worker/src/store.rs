@@ -1,149 +1,324 @@
 //! The `payments` schema: each statement takes a whole batch.
+//!
+//! Fence first: an order's row in `dues` is inserted if it is missing, locked in a later statement, and only then is
+//! anything decided. Locks are taken in one order everywhere: dues, then attempts, each sorted.
 
-use std::{
-    collections::{BTreeMap, HashMap, HashSet},
-    fmt,
-    str::FromStr,
-};
+mod methods;
+
+pub(crate) use methods::{delete_method, find_method, put_method};
+
+use std::collections::{BTreeMap, BTreeSet, HashMap};
 
 use common::{
-    db::{DbError, Tx},
+    db::{Db, DbError, Tx},
     events::OrderPaymentDue,
-    ids::{OrderId, TransactionId},
+    ids::{OrderId, TransactionId, UserId},
     money::Money,
     params,
 };
+use time::OffsetDateTime;
+use tokio_postgres::Row;
 use uuid::Uuid;
 
-/// How an attempt stands.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum State {
-    /// The gateway has been or is about to be asked.
-    Open,
-    Captured,
-    Declined,
-}
-
-impl State {
-    fn as_str(self) -> &'static str {
-        match self {
-            Self::Open => "open",
-            Self::Captured => "captured",
-            Self::Declined => "declined",
-        }
-    }
-}
-
-impl fmt::Display for State {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(self.as_str())
-    }
-}
-
-impl FromStr for State {
-    type Err = String;
-
-    fn from_str(name: &str) -> Result<Self, String> {
-        [Self::Open, Self::Captured, Self::Declined]
-            .into_iter()
-            .find(|state| state.as_str() == name)
-            .ok_or_else(|| format!("{name:?} is not the state of a payment"))
-    }
-}
-
-/// One attempt to capture the money for an order.
-#[derive(Debug, Clone)]
-pub(crate) struct Payment {
-    pub id: TransactionId,
-    pub attempt: i32,
-    pub state: State,
-    pub amount: Money,
-    pub reference: Option<String>,
-    pub reason: Option<String>,
-}
-
-impl Payment {
-    /// A first attempt, of which nothing is known yet.
-    fn opened(id: TransactionId, amount: Money) -> Self {
-        Self { id, attempt: 1, state: State::Open, amount, reference: None, reason: None }
-    }
-}
+use crate::payment::{Account, Attempt, Due, Next, Owed, Refund, State};
 
 fn holder(order_id: OrderId) -> String {
     format!("order:{order_id}")
 }
 
-const OPEN: &str = include_str!("store/open_payments.sql");
-/// Whatever attempt there is, there is a first one: that key decides, and the others need not be searched.
-const OPEN_MISSING: &str =
-    concat!(include_str!("store/open_payments.sql"), "ON CONFLICT (holder, attempt) DO NOTHING RETURNING id");
+fn order_of(holder: &str) -> Result<OrderId, DbError> {
+    holder
+        .strip_prefix("order:")
+        .and_then(|id| id.parse().ok())
+        .ok_or_else(|| DbError::unexpected("a holder that is no order"))
+}
 
-/// Opens the first attempt of each order that has none, and returns the latest attempt of every one. An attempt that is
-/// new stands, whatever becomes of the transaction; the others are locked.
+/// What there was when payments fell due.
+pub(crate) enum Noted {
+    /// Nothing: the first attempt has begun for those who have a stored method.
+    Fresh(HashMap<OrderId, Attempt>),
+    /// Something, of one of them at least. All are locked.
+    Known(BTreeMap<OrderId, Account>),
+}
+
+/// Notes what is owed, and begins the first attempt of each order whose customer has a stored method.
 ///
-/// On an ordinary day all are new, and the insert says so by succeeding. Where one is not, the fence comes first: an
-/// insert of what is missing, and only then a read, which so sees what others have committed.
-pub(crate) async fn open_first_attempts(
+/// On an ordinary day all are new, and the one statement says so by succeeding: nobody can have ended an order before it,
+/// for that would have left a row. Where one is not, the fence comes first, and then a read, which so sees what others
+/// have committed.
+pub(crate) async fn note_dues(
     tx: &mut Tx,
     wanted: &BTreeMap<OrderId, &OrderPaymentDue>,
-) -> Result<HashMap<OrderId, Payment>, DbError> {
+    attempts_left: i32,
+    lease_ms: i64,
+) -> Result<Noted, DbError> {
     let holders: Vec<String> = wanted.keys().map(|id| holder(*id)).collect();
     let ids: Vec<Uuid> = holders.iter().map(|_| TransactionId::generate().0).collect();
+    let users: Vec<&str> = wanted.values().map(|due| due.user_id.as_str()).collect();
     let amounts: Vec<i64> = wanted.values().map(|due| due.amount.0).collect();
-    let noted = tx.note(OPEN, &[&ids, &holders, &amounts]).await;
-    let mut payments: HashMap<OrderId, Payment> = wanted
-        .iter()
-        .zip(&ids)
-        .map(|((id, due), own)| (*id, Payment::opened(TransactionId(*own), due.amount)))
-        .collect();
-    match noted {
-        Ok(()) => return Ok(payments),
+    let deadlines: Vec<OffsetDateTime> = wanted.values().map(|due| due.deadline).collect();
+    let sql = include_str!("store/note_dues.sql");
+    match tx.note_returning(sql, &[&ids, &holders, &users, &amounts, &deadlines, &attempts_left, &lease_ms]).await {
+        Ok(begun) => {
+            let orders: HashMap<Uuid, (&OrderId, &&OrderPaymentDue)> = ids.into_iter().zip(wanted).collect();
+            let mut attempts = HashMap::with_capacity(begun.len());
+            for row in &begun {
+                let id = row.try_get(0)?;
+                let Some((order_id, due)) = orders.get(&id) else { continue };
+                let attempt = Attempt {
+                    id: TransactionId(id),
+                    order_id: **order_id,
+                    number: 1,
+                    state: State::Open,
+                    amount: due.amount,
+                    attempts_left,
+                    token: row.try_get(1)?,
+                    reference: None,
+                    reason: None,
+                    refund: None,
+                };
+                attempts.insert(**order_id, attempt);
+            }
+            return Ok(Noted::Fresh(attempts));
+        }
         Err(DbError::Conflict(_)) => {}
         Err(error) => return Err(error),
     }
-    let new = tx.query(OPEN_MISSING, &[&ids, &holders, &amounts]).await?;
-    let new: HashSet<Uuid> = new.iter().map(|row| row.try_get(0)).collect::<Result<_, _>>()?;
-    payments.retain(|_, payment| new.contains(&payment.id.0));
-    let others: HashMap<&str, OrderId> = wanted
-        .keys()
-        .zip(&holders)
-        .filter(|(id, _)| !payments.contains_key(id))
-        .map(|(id, holder)| (holder.as_str(), *id))
-        .collect();
-    if others.is_empty() {
-        return Ok(payments);
-    }
-    for row in &tx.query(include_str!("store/lock_payments.sql"), &[&others.keys().collect::<Vec<_>>()]).await? {
-        let holder: &str = row.try_get("holder")?;
-        let state: &str = row.try_get("state")?;
-        let payment = Payment {
-            id: TransactionId(row.try_get("id")?),
-            attempt: row.try_get("attempt")?,
-            state: state.parse().map_err(DbError::unexpected)?,
-            amount: Money(row.try_get("amount")?),
-            reference: row.try_get("gateway_reference")?,
-            reason: row.try_get("reason")?,
-        };
-        if let Some(id) = others.get(holder) {
-            // The rows come oldest attempt first: the latest one stays.
-            payments.insert(*id, payment);
-        }
-    }
-    Ok(payments)
+    let [_, dues, attempts] = tx
+        .queries([
+            (include_str!("store/insert_dues.sql"), &[&holders, &users, &amounts, &deadlines]),
+            (include_str!("store/lock_dues.sql"), &[&holders]),
+            (include_str!("store/lock_payments.sql"), &[&holders]),
+        ])
+        .await?;
+    accounts(&dues, &attempts).map(Noted::Known)
 }
 
-/// Writes the gateway's answers. An attempt that was settled before stays as it is.
-pub(crate) fn settle(tx: &mut Tx, payments: &[Payment]) {
-    if payments.is_empty() {
+/// Locks what is known of these orders' money. An order of which nothing is known is not among the answers.
+pub(crate) async fn lock_accounts(tx: &mut Tx, orders: &[OrderId]) -> Result<BTreeMap<OrderId, Account>, DbError> {
+    let mut holders: Vec<String> = orders.iter().map(|id| holder(*id)).collect();
+    holders.sort_unstable();
+    let [dues, attempts] = tx
+        .queries([
+            (include_str!("store/lock_dues.sql"), &[&holders]),
+            (include_str!("store/lock_payments.sql"), &[&holders]),
+        ])
+        .await?;
+    accounts(&dues, &attempts)
+}
+
+/// Sees to it that nothing begins for these orders any more, and returns their accounts, locked.
+pub(crate) async fn call_off(tx: &mut Tx, orders: &BTreeSet<OrderId>) -> Result<BTreeMap<OrderId, Account>, DbError> {
+    if orders.is_empty() {
+        return Ok(BTreeMap::new());
+    }
+    let holders: Vec<String> = orders.iter().map(|id| holder(*id)).collect();
+    let [_, dues, attempts] = tx
+        .queries([
+            (include_str!("store/insert_tombstones.sql"), &[&holders]),
+            (include_str!("store/lock_dues.sql"), &[&holders]),
+            (include_str!("store/lock_payments.sql"), &[&holders]),
+        ])
+        .await?;
+    tx.write(include_str!("store/call_off.sql"), params![holders]);
+    accounts(&dues, &attempts)
+}
+
+fn accounts(dues: &[Row], attempts: &[Row]) -> Result<BTreeMap<OrderId, Account>, DbError> {
+    let mut accounts = BTreeMap::new();
+    for row in dues {
+        let user: Option<String> = row.try_get("user_id")?;
+        let amount: Option<i64> = row.try_get("amount")?;
+        let owed = match (user, amount) {
+            (Some(user), Some(amount)) => Some(Owed {
+                user_id: UserId::try_from(user).map_err(DbError::unexpected)?,
+                amount: Money(amount),
+                token: row.try_get("token")?,
+            }),
+            _ => None,
+        };
+        let due = Due { owed, off: row.try_get("off")?, late: row.try_get("late")? };
+        accounts.insert(order_of(row.try_get("holder")?)?, Account { due, attempts: Vec::new() });
+    }
+    // They come oldest first.
+    for row in attempts {
+        let attempt = attempt(row)?;
+        if let Some(account) = accounts.get_mut(&attempt.order_id) {
+            account.attempts.push(attempt);
+        }
+    }
+    Ok(accounts)
+}
+
+fn attempt(row: &Row) -> Result<Attempt, DbError> {
+    let refund: Option<&str> = row.try_get("refund")?;
+    Ok(Attempt {
+        id: TransactionId(row.try_get("id")?),
+        order_id: order_of(row.try_get("holder")?)?,
+        number: row.try_get("attempt")?,
+        state: row.try_get::<_, &str>("state")?.parse().map_err(DbError::unexpected)?,
+        amount: Money(row.try_get("amount")?),
+        attempts_left: row.try_get("attempts_left")?,
+        token: row.try_get("token")?,
+        reference: row.try_get("gateway_reference")?,
+        reason: row.try_get("reason")?,
+        refund: refund.map(str::parse).transpose().map_err(DbError::unexpected)?,
+    })
+}
+
+/// Locks these attempts.
+pub(crate) async fn lock_attempts(
+    tx: &mut Tx,
+    ids: impl IntoIterator<Item = TransactionId>,
+) -> Result<HashMap<TransactionId, Attempt>, DbError> {
+    let ids: Vec<Uuid> = ids.into_iter().map(|id| id.0).collect();
+    if ids.is_empty() {
+        return Ok(HashMap::new());
+    }
+    let rows = tx.query(include_str!("store/lock_attempts.sql"), &[&ids]).await?;
+    rows.iter().map(|row| attempt(row).map(|attempt| (attempt.id, attempt))).collect()
+}
+
+pub(crate) async fn find_attempt(db: &Db, order_id: OrderId, number: i32) -> Result<Option<Attempt>, DbError> {
+    let rows = db.query(include_str!("store/find_attempt.sql"), &[&holder(order_id), &number]).await?;
+    rows.first().map(attempt).transpose()
+}
+
+pub(crate) async fn read_attempt(db: &Db, id: TransactionId) -> Result<Option<Attempt>, DbError> {
+    let rows = db.query(include_str!("store/read_attempt.sql"), &[&id.0]).await?;
+    rows.first().map(attempt).transpose()
+}
+
+/// A new attempt, whose account is locked.
+pub(crate) fn new_attempt(order_id: OrderId, amount: Money, token: Option<String>, next: Next) -> Attempt {
+    Attempt {
+        id: TransactionId::generate(),
+        order_id,
+        number: next.number,
+        state: State::Open,
+        amount,
+        attempts_left: next.attempts_left,
+        token,
+        reference: None,
+        reason: None,
+        refund: None,
+    }
+}
+
+/// Begins attempts, each with how it is paid.
+pub(crate) fn open(tx: &mut Tx, begun: &[(&Attempt, String)], lease_ms: i64) {
+    if begun.is_empty() {
+        return;
+    }
+    tx.write(
+        include_str!("store/open_payments.sql"),
+        params![
+            begun.iter().map(|(attempt, _)| attempt.id.0).collect::<Vec<_>>(),
+            begun.iter().map(|(attempt, _)| holder(attempt.order_id)).collect::<Vec<_>>(),
+            begun.iter().map(|(attempt, _)| attempt.number).collect::<Vec<_>>(),
+            begun.iter().map(|(attempt, _)| attempt.amount.0).collect::<Vec<_>>(),
+            begun.iter().map(|(attempt, _)| attempt.attempts_left).collect::<Vec<_>>(),
+            begun.iter().map(|(_, method)| method.clone()).collect::<Vec<_>>(),
+            begun.iter().map(|(attempt, _)| attempt.token.clone()).collect::<Vec<_>>(),
+            lease_ms,
+        ],
+    );
+}
+
+/// Writes the gateway's answers. An attempt that was settled before stays as it is, unless its money is there after all.
+pub(crate) fn settle(tx: &mut Tx, attempts: &[Attempt]) {
+    if attempts.is_empty() {
         return;
     }
     tx.write(
         include_str!("store/settle_payments.sql"),
         params![
-            payments.iter().map(|payment| payment.id.0).collect::<Vec<_>>(),
-            payments.iter().map(|payment| payment.state.as_str()).collect::<Vec<_>>(),
-            payments.iter().map(|payment| payment.reference.clone()).collect::<Vec<_>>(),
-            payments.iter().map(|payment| payment.reason.clone()).collect::<Vec<_>>(),
+            attempts.iter().map(|attempt| attempt.id.0).collect::<Vec<_>>(),
+            attempts.iter().map(|attempt| attempt.state.as_str()).collect::<Vec<_>>(),
+            attempts.iter().map(|attempt| attempt.reference.clone()).collect::<Vec<_>>(),
+            attempts.iter().map(|attempt| attempt.reason.clone()).collect::<Vec<_>>(),
         ],
     );
+}
+
+/// Writes what has become of captured money, and why.
+pub(crate) fn settle_refunds(tx: &mut Tx, refunds: &[(TransactionId, Refund, Option<String>)]) {
+    if refunds.is_empty() {
+        return;
+    }
+    tx.write(
+        include_str!("store/settle_refunds.sql"),
+        params![
+            refunds.iter().map(|(id, ..)| id.0).collect::<Vec<_>>(),
+            refunds.iter().map(|(_, refund, _)| refund.as_str()).collect::<Vec<_>>(),
+            refunds.iter().map(|(.., why)| why.clone()).collect::<Vec<_>>(),
+        ],
+    );
+}
+
+/// Something that must be come back to, after so many milliseconds.
+pub(crate) struct FollowUp {
+    pub id: TransactionId,
+    pub after_ms: i64,
+    pub traceparent: Option<String>,
+}
+
+pub(crate) fn follow(tx: &mut Tx, follow_ups: Vec<FollowUp>) {
+    if follow_ups.is_empty() {
+        return;
+    }
+    let ids: Vec<Uuid> = follow_ups.iter().map(|follow_up| follow_up.id.0).collect();
+    let after: Vec<i64> = follow_ups.iter().map(|follow_up| follow_up.after_ms).collect();
+    let traces: Vec<Option<String>> = follow_ups.into_iter().map(|follow_up| follow_up.traceparent).collect();
+    tx.write(include_str!("store/follow.sql"), params![ids, after, traces]);
+}
+
+/// The same for attempts that somebody else has begun, once their time is over.
+pub(crate) fn follow_abandoned(tx: &mut Tx, attempts: Vec<(TransactionId, Option<String>)>) {
+    if attempts.is_empty() {
+        return;
+    }
+    let (ids, traces): (Vec<Uuid>, Vec<Option<String>>) = attempts.into_iter().map(|(id, trace)| (id.0, trace)).unzip();
+    tx.write(include_str!("store/follow_abandoned.sql"), params![ids, traces]);
+}
+
+pub(crate) fn unfollow(tx: &mut Tx, ids: Vec<TransactionId>) {
+    if !ids.is_empty() {
+        tx.write(include_str!("store/unfollow.sql"), params![ids.into_iter().map(|id| id.0).collect::<Vec<_>>()]);
+    }
+}
+
+/// Something that nobody else looks after while the lease lasts.
+pub(crate) struct Claimed {
+    pub attempt: Attempt,
+    pub due: Due,
+    pub tries: i32,
+    pub traceparent: Option<String>,
+}
+
+/// Takes what is to be looked after now, for so long.
+pub(crate) async fn claim(db: &Db, most: i64, lease_ms: i64) -> Result<Vec<Claimed>, DbError> {
+    let taken = db.query(include_str!("store/claim.sql"), &[&most, &lease_ms]).await?;
+    if taken.is_empty() {
+        return Ok(Vec::new());
+    }
+    let mut follow_ups: HashMap<Uuid, &Row> = HashMap::with_capacity(taken.len());
+    for row in &taken {
+        follow_ups.insert(row.try_get(0)?, row);
+    }
+    let ids: Vec<Uuid> = follow_ups.keys().copied().collect();
+    let rows = db.query(include_str!("store/read_followed.sql"), &[&ids]).await?;
+    let mut claimed = Vec::with_capacity(rows.len());
+    for row in &rows {
+        let attempt = attempt(row)?;
+        let Some(follow_up) = follow_ups.get(&attempt.id.0) else { continue };
+        let off: Option<bool> = row.try_get("off")?;
+        claimed.push(Claimed {
+            attempt,
+            due: Due { owed: None, off: off.unwrap_or(false), late: row.try_get("late")? },
+            tries: follow_up.try_get(1)?,
+            traceparent: follow_up.try_get(2)?,
+        });
+    }
+    Ok(claimed)
 }

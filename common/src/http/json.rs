@@ -9,6 +9,7 @@ use axum::{
 };
 use futures_util::StreamExt as _;
 use hyper::body::Body as _;
+use secrecy::zeroize::Zeroize as _;
 use serde::{
     Deserialize, Deserializer,
     de::{DeserializeOwned, MapAccess, Visitor, value::MapAccessDeserializer},
@@ -58,8 +59,15 @@ impl<S: Send + Sync, T: DeserializeOwned> FromRequest<S> for JsonBody<T> {
     }
 }
 
-/// A request body that is said to be JSON, as it was sent: for whoever needs its bytes as well.
+/// A request body that is said to be JSON, as it was sent: for whoever needs its bytes as well. There may be a secret in
+/// it, so it is wiped when it is dropped.
 pub struct JsonText(Vec<u8>);
+
+impl Drop for JsonText {
+    fn drop(&mut self) {
+        self.0.zeroize();
+    }
+}
 
 impl From<Vec<u8>> for JsonText {
     fn from(text: Vec<u8>) -> Self {

@@ -26,3 +26,4 @@ mod stock_races;
 mod streams;
 mod times;
 mod tokens;
+mod world;

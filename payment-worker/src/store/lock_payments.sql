@@ -1,4 +1,4 @@
-SELECT id, holder, attempt, state, amount, gateway_reference, reason
+SELECT id, holder, attempt, state, amount, attempts_left, token, gateway_reference, reason, refund
 FROM payments
 WHERE holder = ANY ($1)
 ORDER BY holder, attempt

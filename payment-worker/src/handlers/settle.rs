@@ -1,0 +1,156 @@
+//! `payment.settle`: an order is off, and nothing begins for it any more; or there is money to be given back.
+
+use std::{
+    collections::{BTreeSet, HashMap, HashSet},
+    sync::Arc,
+};
+
+use common::{
+    consumer::{EffectHandler, Failure, Step, Verdict},
+    db::Tx,
+    events::{Event, OrderCancelled, OrderExpired, OrderRefundDue, Payload as _},
+    ids::{OrderId, TransactionId},
+    outbox::Outbox,
+};
+
+use crate::{
+    announce::announce,
+    gateway::{self, PaymentGateway, RefundAnswer},
+    outcomes::{self, Said},
+    payment::{self, Attempt, News, OnRefund, Refund},
+    settings::Rules,
+    store::{self, FollowUp},
+};
+
+pub(crate) struct Settle<G> {
+    pub gateway: Arc<G>,
+    pub rules: Rules,
+}
+
+/// Money to be given back, and what brought it about.
+pub(crate) struct Effect {
+    attempt: Attempt,
+    traceparent: Option<String>,
+}
+
+pub(crate) struct Outcome {
+    id: TransactionId,
+    answer: RefundAnswer,
+    traceparent: Option<String>,
+}
+
+/// What an event asks for.
+enum Asked {
+    Off(OrderId),
+    Refund(OrderRefundDue),
+}
+
+impl<G: PaymentGateway> EffectHandler for Settle<G> {
+    type Effect = Effect;
+    type Outcome = Outcome;
+
+    async fn prepare(&self, tx: &mut Tx, events: &[Event], outbox: &mut Outbox) -> Result<Vec<Step<Effect>>, Failure> {
+        let asked: Vec<Result<Asked, String>> = events.iter().map(asked).collect();
+        let off: BTreeSet<OrderId> = asked.iter().flatten().filter_map(|asked| asked.off()).collect();
+        let accounts = store::call_off(tx, &off).await?;
+        let refunds: BTreeSet<TransactionId> = asked.iter().flatten().filter_map(|asked| asked.refund()).collect();
+        let attempts = store::lock_attempts(tx, refunds).await?;
+
+        let mut seen = HashSet::new();
+        let mut begun = Vec::new();
+        let mut follow_ups = Vec::new();
+        let mut steps = Vec::with_capacity(events.len());
+        for (event, asked) in events.iter().zip(&asked) {
+            let cause = event.traceparent.as_deref();
+            steps.push(match asked {
+                Err(why) => Step::Settled(Verdict::Reject(why.clone())),
+                Ok(Asked::Off(order)) => {
+                    let account = accounts.get(order);
+                    let captured = account.and_then(|account| {
+                        let id = payment::called_off(account)?;
+                        account.attempts.iter().find(|attempt| attempt.id == id)
+                    });
+                    if let Some(attempt) = captured {
+                        announce(outbox, cause, attempt, News::Completed)?;
+                    }
+                    Step::Settled(Verdict::Done)
+                }
+                Ok(Asked::Refund(due)) => match attempts.get(&due.transaction_id) {
+                    Some(attempt) if attempt.order_id == due.order_id => match payment::refund_due(attempt, due.amount)
+                    {
+                        OnRefund::Refund if seen.insert(attempt.id) => {
+                            let traceparent = event.traceparent.clone();
+                            begun.push((attempt.id, Refund::Due, None));
+                            follow_ups.push(FollowUp {
+                                id: attempt.id,
+                                after_ms: self.rules.lease_ms,
+                                traceparent: traceparent.clone(),
+                            });
+                            Step::Perform(Effect { attempt: attempt.clone(), traceparent })
+                        }
+                        OnRefund::Refund | OnRefund::Nothing => Step::Settled(Verdict::Done),
+                        OnRefund::Say => {
+                            announce(outbox, cause, attempt, News::Refunded)?;
+                            Step::Settled(Verdict::Done)
+                        }
+                        OnRefund::Early => Step::Settled(Verdict::Retry("its charge has no outcome yet".to_owned())),
+                        OnRefund::Never(why) => Step::Settled(Verdict::Reject(why.to_owned())),
+                    },
+                    _ => Step::Settled(Verdict::Reject("the order has no such payment".to_owned())),
+                },
+            });
+        }
+        store::settle_refunds(tx, &begun);
+        store::follow(tx, follow_ups);
+        Ok(steps)
+    }
+
+    async fn perform(&self, Effect { attempt, traceparent }: Effect) -> Outcome {
+        let answer = self.gateway.refund(&gateway::Charge::from(&attempt)).await;
+        Outcome { id: attempt.id, answer, traceparent }
+    }
+
+    /// Money that cannot be given back now is come back to until it is; the event has done its part. What the gateway
+    /// will never give back is for people to see to.
+    async fn record(&self, tx: &mut Tx, outcomes: &[Outcome], outbox: &mut Outbox) -> Result<Vec<Verdict>, Failure> {
+        let said = outcomes.iter().map(|outcome| outcomes::Outcome {
+            id: outcome.id,
+            said: Said::Refund(outcome.answer.clone()),
+            tries: 0,
+            traceparent: outcome.traceparent.clone(),
+        });
+        let said: Vec<outcomes::Outcome> = said.collect();
+        let attempts: HashMap<TransactionId, Attempt> = outcomes::record(tx, outbox, &said, &self.rules).await?;
+        let verdict = |outcome: &Outcome| match (&outcome.answer, attempts.get(&outcome.id).and_then(|a| a.refund)) {
+            (RefundAnswer::Refused { reason }, Some(Refund::Refused)) => {
+                Verdict::Reject(format!("the gateway refuses the refund: {reason}"))
+            }
+            _ => Verdict::Done,
+        };
+        Ok(outcomes.iter().map(verdict).collect())
+    }
+}
+
+impl Asked {
+    fn off(&self) -> Option<OrderId> {
+        match self {
+            Self::Off(order) => Some(*order),
+            Self::Refund(_) => None,
+        }
+    }
+
+    fn refund(&self) -> Option<TransactionId> {
+        match self {
+            Self::Off(_) => None,
+            Self::Refund(due) => Some(due.transaction_id),
+        }
+    }
+}
+
+fn asked(event: &Event) -> Result<Asked, String> {
+    match event.kind.as_str() {
+        OrderCancelled::TYPE => event.payload::<OrderCancelled>().map(|order| Asked::Off(order.order_id)),
+        OrderExpired::TYPE => event.payload::<OrderExpired>().map(|order| Asked::Off(order.order_id)),
+        _ => event.payload::<OrderRefundDue>().map(Asked::Refund),
+    }
+}

@@ -1,0 +1,137 @@
+use super::*;
+
+const MOST: i32 = 3;
+const OWED: Money = Money(10_050);
+
+fn user(name: &str) -> UserId {
+    UserId::try_from(name.to_owned()).unwrap()
+}
+
+fn attempt(number: i32, state: State) -> Attempt {
+    Attempt {
+        id: TransactionId::generate(),
+        order_id: OrderId::generate(),
+        number,
+        state,
+        amount: OWED,
+        attempts_left: MOST - number,
+        token: Some("pm_1".to_owned()),
+        reference: None,
+        reason: None,
+        refund: None,
+    }
+}
+
+fn account(states: &[State]) -> Account {
+    let owed = Owed { user_id: user("1"), amount: OWED, token: Some("pm_1".to_owned()) };
+    let attempts = (1..).zip(states).map(|(number, state)| attempt(number, *state)).collect();
+    Account { due: Due { owed: Some(owed), off: false, late: false }, attempts }
+}
+
+#[test]
+fn the_stored_method_is_charged_once_and_every_answer_is_given_again() {
+    let fresh = account(&[]);
+    assert_eq!(payment_due(&fresh, OWED, MOST), OnDue::Charge(Next { number: 1, attempts_left: 2 }));
+    assert_eq!(payment_due(&fresh, Money(1), MOST), OnDue::Contradiction);
+    for change in [
+        |account: &mut Account| account.due.off = true,
+        |account: &mut Account| account.due.late = true,
+        |account: &mut Account| account.due.owed.as_mut().unwrap().token = None,
+        |account: &mut Account| account.due = Due { owed: None, off: true, late: false },
+    ] {
+        let mut account = fresh.clone();
+        change(&mut account);
+        assert_eq!(payment_due(&account, OWED, MOST), OnDue::Nothing);
+    }
+    for (states, expected) in [
+        (&[State::Captured][..], OnDue::Say as fn(_) -> _),
+        (&[State::Declined], OnDue::Say),
+        (&[State::Open], OnDue::Follow),
+        (&[State::Declined, State::Open], OnDue::Follow),
+        (&[State::Declined, State::Captured], OnDue::Say),
+    ] {
+        let account = account(states);
+        assert_eq!(payment_due(&account, OWED, MOST), expected(account.attempts.last().unwrap().id), "{states:?}");
+    }
+    assert_eq!(payment_due(&account(&[State::Voided]), OWED, MOST), OnDue::Nothing);
+}
+
+#[test]
+fn a_customer_pays_what_is_due_until_the_limit_or_the_deadline_or_the_end() {
+    let asked = |account: &Account| pay(account, &user("1"), OWED, MOST);
+    assert_eq!(asked(&account(&[])), OnPay::Begin(Next { number: 1, attempts_left: 2 }));
+    let twice = account(&[State::Declined, State::Voided, State::Declined]);
+    assert_eq!(asked(&twice), OnPay::Begin(Next { number: 4, attempts_left: 0 }), "what was voided is not spent");
+    assert_eq!(asked(&account(&[State::Declined; 3])), OnPay::UsedUp);
+    assert_eq!(pay(&account(&[]), &user("2"), OWED, MOST), OnPay::NotDue);
+    assert_eq!(pay(&account(&[]), &user("1"), Money(OWED.0 + 1), MOST), OnPay::OtherAmount);
+    let open = account(&[State::Declined, State::Open]);
+    assert_eq!(asked(&open), OnPay::Wait(open.attempts[1].id));
+    let mut paid = account(&[State::Captured]);
+    paid.due.late = true;
+    assert_eq!(asked(&paid), OnPay::Paid(paid.attempts[0].id));
+    paid.attempts[0].refund = Some(Refund::Due);
+    assert_eq!(asked(&paid), OnPay::Off);
+    let mut late = account(&[]);
+    late.due.late = true;
+    assert_eq!(asked(&late), OnPay::Late);
+    late.due.off = true;
+    assert_eq!(asked(&late), OnPay::Off);
+}
+
+#[test]
+fn who_hears_that_an_order_is_off_says_again_that_its_money_is_here() {
+    let paid = account(&[State::Declined, State::Captured]);
+    assert_eq!(called_off(&paid), Some(paid.attempts[1].id));
+    for states in [&[][..], &[State::Open], &[State::Declined], &[State::Voided]] {
+        assert_eq!(called_off(&account(states)), None, "{states:?}");
+    }
+    let mut given_back = paid;
+    given_back.attempts[1].refund = Some(Refund::Refunded);
+    assert_eq!(called_off(&given_back), None);
+}
+
+#[test]
+fn a_refund_is_made_once_and_its_answer_given_again() {
+    let mut captured = attempt(1, State::Captured);
+    assert_eq!(refund_due(&captured, OWED), OnRefund::Refund);
+    assert!(matches!(refund_due(&captured, Money(1)), OnRefund::Never(_)));
+    captured.refund = Some(Refund::Due);
+    assert_eq!(refund_due(&captured, OWED), OnRefund::Nothing);
+    captured.refund = Some(Refund::Refunded);
+    assert_eq!(refund_due(&captured, OWED), OnRefund::Say);
+    assert_eq!(refund_due(&attempt(1, State::Open), OWED), OnRefund::Early);
+    assert!(matches!(refund_due(&attempt(1, State::Declined), OWED), OnRefund::Never(_)));
+    assert_eq!(refunded(Some(Refund::Refunded), Refund::Refused), None);
+    assert_eq!(refunded(Some(Refund::Due), Refund::Refused), Some(Refund::Refused));
+}
+
+#[test]
+fn the_first_outcome_stands_and_captured_money_is_captured() {
+    let all = [State::Open, State::Captured, State::Declined, State::Voided];
+    for outcome in all {
+        assert_eq!(settled(State::Captured, outcome), None);
+        assert_eq!(settled(outcome, State::Open), None);
+    }
+    assert_eq!(settled(State::Open, State::Voided), Some(State::Voided));
+    assert_eq!(settled(State::Declined, State::Voided), None);
+    assert_eq!(settled(State::Voided, State::Captured), Some(State::Captured));
+    for state in all {
+        assert_eq!(state.as_str().parse(), Ok(state));
+    }
+}
+
+#[test]
+fn what_the_gateway_never_heard_of_is_charged_only_while_it_may_be() {
+    let mut due = account(&[]).due;
+    let stored = attempt(1, State::Open);
+    let card = Attempt { token: None, ..stored.clone() };
+    assert_eq!(unsettled(&due, &stored, false), Unsettled::Charge);
+    assert_eq!(unsettled(&due, &card, false), Unsettled::Void);
+    assert_eq!(unsettled(&due, &card, true), Unsettled::Wait);
+    due.late = true;
+    assert_eq!(unsettled(&due, &stored, false), Unsettled::Void);
+    assert_eq!(unsettled(&due, &stored, true), Unsettled::Wait);
+    due.off = true;
+    assert_eq!(unsettled(&due, &stored, true), Unsettled::Void);
+}

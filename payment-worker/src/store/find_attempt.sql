@@ -1,0 +1,3 @@
+SELECT id, holder, attempt, state, amount, attempts_left, token, gateway_reference, reason, refund
+FROM payments
+WHERE holder = $1 AND attempt = $2

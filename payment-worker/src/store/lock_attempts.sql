@@ -1,0 +1,5 @@
+SELECT id, holder, attempt, state, amount, attempts_left, token, gateway_reference, reason, refund
+FROM payments
+WHERE id = ANY ($1)
+ORDER BY id
+FOR UPDATE
