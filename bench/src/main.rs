@@ -42,8 +42,7 @@ use crate::{
 /// Loads Conveyor and says how it bears it
 ///
 /// Without --rate, --backlog, --overload, --flash, --waiting or --idle it measures throughput twice: with parcels and
-/// batches, and held to one event
-/// per message and per transaction.
+/// batches, and held to one event per message and per transaction.
 #[derive(Parser)]
 #[command(name = "cargo xtask bench")]
 struct Arguments {

@@ -12,45 +12,58 @@ use crate::{
 
 pub fn all() -> Vec<Property<Saga>> {
     vec![
-        Property::always("nothing is oversold, and what is reserved is what is locked", |saga, world| {
-            let of = |state| {
-                let locked = world.reservations.iter().flatten().filter(|standing| standing.state == state);
-                i64::try_from(locked.count()).unwrap_or(i64::MAX)
-            };
-            world.reserved == of(reservation::State::Locked)
-                && world.on_hand == saga.stock - of(reservation::State::Confirmed)
-                && (0..=world.on_hand).contains(&world.reserved)
-        }),
-        Property::always("an order's money is captured once at a time", |_, world| {
+        Property::always(
+            "nothing is oversold, and what is reserved is what is locked",
+            |saga: &Saga, world: &World| {
+                let of = |state| {
+                    let locked = world.reservations.iter().flatten().filter(|standing| standing.state == state);
+                    i64::try_from(locked.count()).unwrap_or(i64::MAX)
+                };
+                world.reserved == of(reservation::State::Locked)
+                    && world.on_hand == saga.stock - of(reservation::State::Confirmed)
+                    && (0..=world.on_hand).contains(&world.reserved)
+            },
+        ),
+        Property::always("an order's money is captured once at a time", |_: &Saga, world: &World| {
             (0..ORDERS).all(|order| kept(world, order) <= 1)
         }),
-        Property::always("an order that is paid has its money and its stock was locked", |_, world| {
+        Property::always("an order that is paid has its money and its stock was locked", |_: &Saga, world: &World| {
             (0..ORDERS).filter(|order| world.orders[*order].status == Status::Paid).all(|order| {
                 let stock = world.reservations[order].map(|standing| standing.state);
                 kept(world, order) == 1
                     && matches!(stock, Some(reservation::State::Locked | reservation::State::Confirmed))
             })
         }),
-        Property::always("whoever is off for good has no money of the customer's that nobody knows of", |_, world| {
-            (0..ORDERS)
-                .filter(|order| world.orders[*order].status == Status::Refunded)
-                .all(|order| kept(world, order) == 0)
+        Property::always(
+            "whoever is off for good has no money of the customer's that nobody knows of",
+            |_: &Saga, world: &World| {
+                (0..ORDERS)
+                    .filter(|order| world.orders[*order].status == Status::Refunded)
+                    .all(|order| kept(world, order) == 0)
+            },
+        ),
+        Property::always(
+            "once all has settled, there are goods for money and money for goods",
+            |saga: &Saga, world: &World| !has_settled(saga, world) || (0..ORDERS).all(|order| adds_up(world, order)),
+        ),
+        Property::always(
+            "once all has settled, no message is left that cannot be dealt with",
+            |saga: &Saga, world: &World| {
+                !has_settled(saga, world)
+                    || world.sent.iter().all(|message| workers::deliver(&mut world.clone(), *message).is_ok())
+            },
+        ),
+        Property::sometimes("both are paid", |saga: &Saga, world: &World| {
+            saga.stock < 2 || is(world, [Status::Paid, Status::Paid])
         }),
-        Property::always("once all has settled, there are goods for money and money for goods", |saga, world| {
-            !has_settled(saga, world) || (0..ORDERS).all(|order| adds_up(world, order))
-        }),
-        Property::always("once all has settled, no message is left that cannot be dealt with", |saga, world| {
-            !has_settled(saga, world)
-                || world.sent.iter().all(|message| workers::deliver(&mut world.clone(), *message).is_ok())
-        }),
-        Property::sometimes("both are paid", |saga, world| saga.stock < 2 || is(world, [Status::Paid, Status::Paid])),
-        Property::sometimes("one is paid and the other has no stock", |saga, world| {
+        Property::sometimes("one is paid and the other has no stock", |saga: &Saga, world: &World| {
             saga.stock > 1 || is(world, [Status::Paid, Status::Rejected])
         }),
-        Property::sometimes("the goods of an order that was called off are sold to the other", |saga, world| {
-            saga.stock > 1 || is(world, [Status::Refunded, Status::Paid])
-        }),
-        Property::sometimes("an order fails for good", |_, world| {
+        Property::sometimes(
+            "the goods of an order that was called off are sold to the other",
+            |saga: &Saga, world: &World| saga.stock > 1 || is(world, [Status::Refunded, Status::Paid]),
+        ),
+        Property::sometimes("an order fails for good", |_: &Saga, world: &World| {
             world.orders.iter().any(|order| order.status == Status::PaymentFailed)
         }),
     ]
