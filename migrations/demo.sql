@@ -12,6 +12,10 @@ INSERT INTO inventory.products (product_id, on_hand) VALUES
     ('P003', 100),
     ('P004', 1000000)
 ON CONFLICT DO NOTHING;
+-- Where the demo customer is told; `example.test` belongs to nobody.
+INSERT INTO notifications.contacts (user_id, email, channel) VALUES
+    ('123456', 'demo@example.test', 'email')
+ON CONFLICT DO NOTHING;
 -- How the demo customer pays.
 INSERT INTO payments.methods (user_id, token, brand, last4, exp_month, exp_year) VALUES
     ('123456', 'pm_sandbox_approved_1111', 'visa', '1111', 12, 2030)

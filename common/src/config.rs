@@ -411,7 +411,8 @@ fn keys<'de, D: serde::Deserializer<'de>>(deserializer: D) -> Result<BTreeMap<St
     })
 }
 
-fn list_of_names<'de, D: serde::Deserializer<'de>>(deserializer: D) -> Result<Vec<String>, D::Error> {
+/// For a setting that is a list of names: of other sections too.
+pub fn list_of_names<'de, D: serde::Deserializer<'de>>(deserializer: D) -> Result<Vec<String>, D::Error> {
     let text = match List::<String>::deserialize(deserializer)? {
         List::Many(names) => return Ok(names),
         List::One(text) | List::Text(text) => text,

@@ -33,6 +33,9 @@ pub const ABOUT: About = About {
     needs_broker: true,
 };
 
+/// How often it waits that is asked to: more often than there are attempts in any test.
+pub const WAITS: usize = 4;
+
 /// What an event asks for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
@@ -44,6 +47,8 @@ pub enum Deed {
     Slowly,
     /// Fail for now.
     Retry,
+    /// Wait for the outside world, [`WAITS`] times, and then succeed.
+    Wait,
     /// Fail for good.
     Reject,
     /// Make PostgreSQL refuse a statement.
@@ -124,6 +129,11 @@ impl Handler for Obedient {
                 }
                 Deed::Slowly => tokio::time::sleep(Duration::from_millis(5)).await,
                 Deed::Retry => verdicts.push(Verdict::Retry("asked to fail for now".to_owned())),
+                Deed::Wait if self.heard(event.id).len() <= WAITS => {
+                    verdicts.push(Verdict::Wait("asked to wait".to_owned()));
+                    continue;
+                }
+                Deed::Wait => {}
                 Deed::Reject => verdicts.push(Verdict::Reject("asked to fail for good".to_owned())),
                 Deed::Fault => {
                     tx.query("SELECT 1 / $1::int", &[&0]).await?;
@@ -131,7 +141,7 @@ impl Handler for Obedient {
                 Deed::Panic => panic!("asked to panic"),
                 Deed::Abort => std::process::abort(),
             }
-            if matches!(deed, Deed::Succeed | Deed::Announce | Deed::Slowly) {
+            if matches!(deed, Deed::Succeed | Deed::Announce | Deed::Slowly | Deed::Wait) {
                 done.push(event);
                 verdicts.push(Verdict::Done);
             }

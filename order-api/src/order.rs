@@ -224,20 +224,11 @@ pub fn next(order: &Order, happened: &Happened) -> Next {
         (AwaitingPayment, Happened::Declined { attempt, attempts_left, reason }) => {
             declined(order, *attempt, *attempts_left, reason)
         }
-        // Its stock was locked for a while, by request, and was gone when it came to its turn.
+        // Its stock was locked for a while, by request, and was gone when its turn came.
         (AwaitingPayment, Happened::StockRefused(shortages)) => cancelled(order, in_words(shortages)),
 
-        (Paid, Happened::CancelAsked { by: Canceller::Shop }) => match order.transaction_id {
-            None => cancelled(order, "by the shop".to_owned()),
-            Some(transaction_id) => {
-                let order = moved(order, Refunding);
-                let announcements = vec![
-                    Announcement::Cancelled(called_off(&order)),
-                    Announcement::RefundDue(refund_due(&order, transaction_id, order.amount)),
-                ];
-                Next::Changed { order, announcements, detail: Some("by the shop".to_owned()) }
-            }
-        },
+        (Paid, Happened::CancelAsked { by: Canceller::Shop }) => given_up(order, "by the shop".to_owned()),
+        (Paid, Happened::StockRefused(shortages)) => given_up(order, in_words(shortages)),
         // Money for an order that is off is never kept.
         (Rejected | PaymentFailed | Expired | Cancelled, Happened::Paid { transaction_id, amount }) => {
             let order = Order { transaction_id: Some(*transaction_id), ..moved(order, Refunding) };
@@ -355,6 +346,17 @@ fn paid(order: &Order, transaction_id: Option<TransactionId>) -> Next {
 fn cancelled(order: &Order, detail: String) -> Next {
     let order = moved(order, Status::Cancelled);
     changed(Announcement::Cancelled(called_off(&order)), order, Some(detail))
+}
+
+/// An order that is paid is called off: its money goes back.
+fn given_up(order: &Order, detail: String) -> Next {
+    let Some(transaction_id) = order.transaction_id else { return cancelled(order, detail) };
+    let order = moved(order, Status::Refunding);
+    let announcements = vec![
+        Announcement::Cancelled(called_off(&order)),
+        Announcement::RefundDue(refund_due(&order, transaction_id, order.amount)),
+    ];
+    Next::Changed { order, announcements, detail: Some(detail) }
 }
 
 fn moved(order: &Order, status: Status) -> Order {

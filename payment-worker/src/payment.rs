@@ -109,10 +109,16 @@ pub struct Account {
 }
 
 impl Account {
-    /// The attempt that is under way or has succeeded: there is one at most.
-    #[must_use]
-    pub fn live(&self) -> Option<&Attempt> {
-        self.attempts.iter().find(|attempt| matches!(attempt.state, State::Open | State::Captured))
+    /// Those whose money is here and is not asked back.
+    fn kept(&self) -> impl Iterator<Item = &Attempt> {
+        self.attempts.iter().filter(|attempt| attempt.state == State::Captured && attempt.refund.is_none())
+    }
+
+    /// The attempt that counts: one whose money is here, or that is under way, or whose money was here. Only a gateway that
+    /// contradicts itself could make more than one of them.
+    fn live(&self) -> Option<&Attempt> {
+        let with = |state| self.attempts.iter().find(move |attempt| attempt.state == state);
+        self.kept().next().or_else(|| with(State::Open)).or_else(|| with(State::Captured))
     }
 
     fn declined(&self) -> i32 {
@@ -227,9 +233,8 @@ pub fn pay(account: &Account, user_id: &UserId, amount: Money, most_attempts: i3
 
 /// An order is off: nothing begins for it any more. Its money, if it is here, is said to be so again: the order may not
 /// have heard of it. An attempt that is under way says so when it ends.
-#[must_use]
-pub fn called_off(account: &Account) -> Option<TransactionId> {
-    account.live().filter(|attempt| attempt.state == State::Captured && attempt.refund.is_none()).map(|a| a.id)
+pub fn called_off(account: &Account) -> impl Iterator<Item = &Attempt> {
+    account.kept()
 }
 
 /// What `order.refund_due` leads to.

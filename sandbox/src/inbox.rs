@@ -26,6 +26,13 @@ pub(crate) struct Mail {
     pub(crate) received_at: i64,
 }
 
+impl Mail {
+    /// Where a search looks.
+    pub(crate) fn texts(&self) -> [&str; 4] {
+        [&self.to, &self.from, &self.subject, &self.text]
+    }
+}
+
 impl Bulky for Mail {
     fn size(&self) -> usize {
         let texts = [&self.message_id, &self.to, &self.from, &self.subject, &self.text];

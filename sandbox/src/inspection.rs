@@ -12,9 +12,10 @@ use bytes::Bytes;
 use serde_json::{Value, json};
 
 use crate::{
+    cards,
     faults::{Change, Faults},
     inbox::Mail,
-    requests::{Refused, body, parameter},
+    requests::{Refused, Words, body, parameter},
     sms::Sms,
     world::{World, written},
 };
@@ -27,6 +28,7 @@ pub(crate) fn routes() -> Router<Arc<World>> {
         .route("/sandbox/ledger", get(ledger))
         .route("/sandbox/mails", get(mails).delete(forget_mails))
         .route("/sandbox/sms", get(sms).delete(forget_sms))
+        .route("/sandbox/cards", get(all_cards))
         .route("/sandbox/faults", get(faults).put(change_faults))
 }
 
@@ -39,11 +41,19 @@ async fn ledger(State(world): State<Arc<World>>, RawQuery(query): RawQuery) -> J
     Json(json!({"charges": charges, "totals": ledger.totals()}))
 }
 
-/// The newest first.
+/// Which number does what.
+async fn all_cards() -> Json<Value> {
+    let cards: Vec<_> =
+        cards::all().map(|card| json!({"name": card.name, "number": card.number, "tells": card.tells})).collect();
+    Json(json!({"cards": cards}))
+}
+
+/// The newest first: those to one address, those in which every word of `q` is found.
 async fn mails(State(world): State<Arc<World>>, RawQuery(query): RawQuery) -> Result<Json<Value>, Refused> {
-    let (to, limit) = wanted(query.as_deref())?;
+    let (to, words, limit) = wanted(query.as_deref())?;
     let inbox = world.inbox();
     let found = inbox.newest().filter(|(_, mail)| to.as_ref().is_none_or(|to| mail.to.eq_ignore_ascii_case(to)));
+    let found = found.filter(|(_, mail)| words.are_in(&mail.texts()));
     let mails: Vec<_> = found
         .take(limit)
         .map(|(number, mail)| {
@@ -60,11 +70,12 @@ async fn forget_mails(State(world): State<Arc<World>>) -> StatusCode {
     StatusCode::NO_CONTENT
 }
 
-/// The newest first.
+/// The same of SMS.
 async fn sms(State(world): State<Arc<World>>, RawQuery(query): RawQuery) -> Result<Json<Value>, Refused> {
-    let (to, limit) = wanted(query.as_deref())?;
+    let (to, words, limit) = wanted(query.as_deref())?;
     let phones = world.sms();
     let found = phones.newest().filter(|(_, sms)| to.as_ref().is_none_or(|to| sms.to == *to));
+    let found = found.filter(|(_, sms)| words.are_in(&[&sms.to, &sms.text]));
     let sms: Vec<_> = found
         .take(limit)
         .map(|(number, Sms { key, to, text, received_at })| {
@@ -87,10 +98,11 @@ async fn change_faults(State(world): State<Arc<World>>, bytes: Bytes) -> Result<
     Ok(Json(world.faults.change(body::<Change>(&bytes)?)))
 }
 
-fn wanted(query: Option<&str>) -> Result<(Option<String>, usize), Refused> {
+fn wanted(query: Option<&str>) -> Result<(Option<String>, Words, usize), Refused> {
     let limit = match parameter(query, "limit") {
         None => USUAL_LIMIT,
         Some(limit) => limit.parse().map_err(|_| Refused::bad("bad_request", "limit must be a number"))?,
     };
-    Ok((parameter(query, "to"), limit))
+    let words = Words::of(&parameter(query, "q").unwrap_or_default());
+    Ok((parameter(query, "to"), words, limit))
 }

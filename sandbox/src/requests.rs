@@ -97,6 +97,23 @@ pub(crate) fn parameter(query: Option<&str>, name: &str) -> Option<String> {
     pairs.find(|(key, _)| key == name).map(|(_, value)| value.into_owned())
 }
 
+/// What somebody looks for: texts in which each of these words is found.
+pub(crate) struct Words(Vec<String>);
+
+impl Words {
+    pub(crate) fn of(wanted: &str) -> Self {
+        Self(wanted.split_whitespace().take(10).map(str::to_lowercase).collect())
+    }
+
+    pub(crate) fn are_in(&self, texts: &[&str]) -> bool {
+        if self.0.is_empty() {
+            return true;
+        }
+        let texts: Vec<String> = texts.iter().map(|text| text.to_lowercase()).collect();
+        self.0.iter().all(|word| texts.iter().any(|text| text.contains(word)))
+    }
+}
+
 /// A text that is not empty, not longer than this, and has no control characters.
 pub(crate) fn text(value: &str, most: usize, what: &str) -> Result<String, Refused> {
     let length = value.chars().count();

@@ -43,7 +43,7 @@ pub fn run(arguments: &Arguments) -> Result<ExitCode> {
 
 /// Services first: they finish what they have begun, and need their servers for it.
 pub fn stop_everything(site: &Site) -> Result<usize> {
-    let stopped = services::stop(&services::all(site));
+    let stopped = services::stop(&services::all(site)) + services::stop(&[services::sandbox(site)]);
     let found = servers::found_in(&site.local);
     let running: Vec<&dyn Server> = found.iter().map(Box::as_ref).filter(|server| server.is_running()).collect();
     servers::stop_all(&running)?;

@@ -5,9 +5,14 @@ use std::time::Duration;
 use anyhow::{Context, Result};
 use serde_json::Value;
 
-fn agent() -> ureq::Agent {
+/// What happens within this machine.
+const SOON: Duration = Duration::from_secs(5);
+/// What asks the outside world, and asks again.
+const LATER: Duration = Duration::from_secs(30);
+
+fn agent(within: Duration) -> ureq::Agent {
     ureq::Agent::config_builder()
-        .timeout_global(Some(Duration::from_secs(5)))
+        .timeout_global(Some(within))
         .http_status_as_error(false)
         // A proxy for the outside world has no business between processes of one machine.
         .proxy(None)
@@ -17,23 +22,30 @@ fn agent() -> ureq::Agent {
 
 /// Status and body; the body is null if it is not JSON.
 pub fn get(url: &str) -> Result<(u16, Value)> {
-    answer(agent().get(url).call()).with_context(|| format!("no answer to GET {url}"))
+    answer(agent(SOON).get(url).call()).with_context(|| format!("no answer to GET {url}"))
 }
 
 /// The same with a token.
 pub fn get_as(url: &str, token: &str) -> Result<(u16, Value)> {
-    let request = agent().get(url).header("authorization", format!("Bearer {token}"));
+    let request = agent(SOON).get(url).header("authorization", format!("Bearer {token}"));
     answer(request.call()).with_context(|| format!("no answer to GET {url}"))
 }
 
 pub fn post(url: &str, body: &str) -> Result<(u16, Value)> {
-    answer(agent().post(url).header("content-type", "application/json").send(body))
+    answer(agent(SOON).post(url).header("content-type", "application/json").send(body))
         .with_context(|| format!("no answer to POST {url} (is it running? `cargo xtask up` starts it)"))
+}
+
+/// The same as [`post`], with a token and much time.
+pub fn post_as(url: &str, token: &str, body: &str) -> Result<(u16, Value)> {
+    let request = agent(LATER).post(url).header("content-type", "application/json");
+    answer(request.header("authorization", format!("Bearer {token}")).send(body))
+        .with_context(|| format!("no answer to POST {url}"))
 }
 
 /// The same as [`post`], with a method and a token of its own.
 pub fn put_as(url: &str, token: &str, body: &str) -> Result<(u16, Value)> {
-    let request = agent().put(url).header("content-type", "application/json");
+    let request = agent(SOON).put(url).header("content-type", "application/json");
     answer(request.header("authorization", format!("Bearer {token}")).send(body))
         .with_context(|| format!("no answer to PUT {url}"))
 }

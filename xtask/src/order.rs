@@ -1,26 +1,49 @@
-//! `cargo xtask order`: places the documented example order and tells its story.
+//! `cargo xtask order`: places an order and tells its story.
+
+mod world;
 
 use std::process::ExitCode;
+use std::thread::{self, JoinHandle};
 use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result, bail};
 use clap::Args;
-use serde_json::Value;
+use serde_json::{Map, Value, json};
 
+use self::world::World;
 use crate::site::Site;
 use crate::{http, sign, signals, token};
 
-/// Places one order and shows its timeline as it happens
+/// Places one order and shows its timeline as it happens, then what was charged and what the customer was told
+///
+/// Without arguments it is the documented example: the demo customer's, who has a stored payment method. With --card the
+/// customer pays by themselves, as soon as payment is due:
+///   cargo xtask order --card insufficient_funds
+///   cargo xtask order --product P003=2 --card 4000000000000101 --cancel
 #[derive(Args)]
 #[command(verbatim_doc_comment)]
 pub struct Arguments {
-    /// Keep watching after it was paid or refused, until Ctrl-C
+    /// What is ordered, and how many; may be repeated [default: P001=2 and P002=1]
+    #[arg(long, value_name = "ID=QUANTITY", value_parser = line)]
+    product: Vec<(String, u32)>,
+    /// Pay with this card: its number, or the name of what it does (see the sandbox's page /cards)
+    #[arg(long, value_name = "NUMBER|NAME")]
+    card: Option<String>,
+    /// Call the order off: at once, or, with --card, as soon as the payment is on its way
+    #[arg(long)]
+    cancel: bool,
+    /// Whose order it is [default: 123456; with --card: guest, who has no stored payment method]
+    #[arg(long)]
+    user: Option<String>,
+    /// Keep watching after the outcome, until Ctrl-C
     #[arg(long)]
     watch: bool,
 }
 
-const PATIENCE: Duration = Duration::from_secs(30);
+const PATIENCE: Duration = Duration::from_secs(60);
 const GLANCE: Duration = Duration::from_millis(100);
+/// Who pays by themselves, unless told otherwise.
+const GUEST: &str = "guest";
 
 pub struct Placed {
     api: String,
@@ -36,30 +59,68 @@ struct Step {
     at: Option<f64>,
 }
 
+fn line(text: &str) -> Result<(String, u32), String> {
+    let (id, quantity) = text.split_once('=').unwrap_or((text, "1"));
+    let quantity = quantity.parse().ok().filter(|quantity| *quantity > 0);
+    quantity.map(|quantity| (id.to_owned(), quantity)).ok_or_else(|| "not a product such as P001=2".to_owned())
+}
+
 pub fn run(arguments: &Arguments) -> Result<ExitCode> {
     let site = Site::open()?;
     let variables = site.variables();
     let api = variables.get("CONVEYOR_ORDER_API_URL").context("nothing runs here: `cargo xtask up` first")?;
-    let placed = place(&site, api)?;
-    println!("{} accepted in {:.1} ms", placed.id, placed.took.as_secs_f64() * 1000.0);
+    let world = World::of(&variables);
+    let card = arguments.card.as_deref().map(|card| world.card(card)).transpose()?;
+    let user = arguments.user.as_deref().unwrap_or(if card.is_some() { GUEST } else { token::USER });
+    if user != token::USER {
+        sign::register_user(&site, user, api)?;
+        world.introduce(user, &token::issue(&variables, user, "customer", 1)?)?;
+    }
+    let placed = place_for(&site, api, user, &arguments.product)?;
+    println!("{} of {user} accepted in {:.1} ms", placed.id, placed.took.as_secs_f64() * 1000.0);
+    let story = tell(arguments, &placed, &world, card);
+    world.tell_end(&placed.id)?;
+    story
+}
+
+/// The timeline, until the outcome.
+fn tell(arguments: &Arguments, placed: &Placed, world: &World, mut card: Option<String>) -> Result<ExitCode> {
     let began = Instant::now();
     let mut shown: Vec<Step> = Vec::new();
-    let mut paid = false;
+    let mut payment: Option<JoinHandle<Result<(u16, Value)>>> = None;
+    let mut declined = false;
+    let mut to_cancel = arguments.cancel;
     loop {
-        let steps = look(&placed, shown.len())?;
-        for step in steps.into_iter().skip(shown.len()) {
-            let since = |earlier: Option<&Step>| Some(between(earlier?.at?, step.at?));
-            let after = since(shown.last()).map_or_else(String::new, |ms| format!("+{ms:.1} ms"));
-            let total = since(shown.first()).map_or_else(String::new, |ms| format!("{ms:.1} ms"));
-            println!("  {total:>11}  {after:>12}  {}", step.status);
-            paid = step.status == "paid";
+        if to_cancel && card.is_none() {
+            to_cancel = false;
+            cancel(placed)?;
+        }
+        for step in look(placed, shown.len())? {
+            show(&shown, &step);
             shown.push(step);
         }
-        if !arguments.watch && shown.last().is_some_and(|step| is_outcome(&step.status)) {
-            return Ok(if paid { ExitCode::SUCCESS } else { ExitCode::FAILURE });
+        let status = shown.last().map_or("", |step| &step.status);
+        if status == "awaiting_payment"
+            && let Some(card) = card.take()
+        {
+            println!("{:29}paying with card …{}", "", card.get(card.len().saturating_sub(4)..).unwrap_or_default());
+            payment = Some(pay(placed, world, &card)?);
+        }
+        if let Some(done) = payment.take_if(|payment| payment.is_finished()) {
+            let (status, answer) = done.join().unwrap_or_else(|_| bail!("the thread that pays panicked"))?;
+            println!("{:29}payment: {status} {}", "", answer["message"].as_str().unwrap_or_default());
+            declined = status >= 400;
+        }
+        // What is off while money was or may be taken goes on: the money comes back.
+        let is_over = is_outcome(status) && !(status != "paid" && world.holds_money(&placed.id)?);
+        declined |= status == "awaiting_payment" && payment.is_none() && world.declined(&placed.id)?;
+        if !arguments.watch && payment.is_none() && (is_over || declined && !to_cancel) {
+            let as_wanted =
+                if arguments.cancel { ["cancelled", "refunded"].contains(&status) } else { status == "paid" };
+            return Ok(if as_wanted { ExitCode::SUCCESS } else { ExitCode::FAILURE });
         }
         if !arguments.watch && began.elapsed() > PATIENCE {
-            bail!("no outcome within {} s", PATIENCE.as_secs());
+            bail!("no outcome within {} s; it is `{status}`", PATIENCE.as_secs());
         }
         if signals::pause(GLANCE).is_err() {
             return Ok(ExitCode::SUCCESS);
@@ -67,10 +128,22 @@ pub fn run(arguments: &Arguments) -> Result<ExitCode> {
     }
 }
 
+fn show(shown: &[Step], step: &Step) {
+    let since = |earlier: Option<&Step>| Some(between(earlier?.at?, step.at?));
+    let after = since(shown.last()).map_or_else(String::new, |ms| format!("+{ms:.1} ms"));
+    let total = since(shown.first()).map_or_else(String::new, |ms| format!("{ms:.1} ms"));
+    println!("  {total:>11}  {after:>12}  {}", step.status);
+}
+
 /// Places the documented example.
 pub fn place(site: &Site, api: &str) -> Result<Placed> {
-    let token = token::for_customer(&site.variables())?;
-    let order = sign::documented(site)?;
+    place_for(site, api, token::USER, &[])
+}
+
+fn place_for(site: &Site, api: &str, user: &str, products: &[(String, u32)]) -> Result<Placed> {
+    let token = token::issue(&site.variables(), user, "customer", 60)?;
+    let order = if products.is_empty() { sign::example() } else { order_of(api, &token, products)? };
+    let order = sign::of_user(site, user, order)?;
     let began = Instant::now();
     let (status, answer) = http::post(&format!("{api}/api/orders/create"), &order)?;
     let took = began.elapsed();
@@ -78,6 +151,47 @@ pub fn place(site: &Site, api: &str) -> Result<Placed> {
         Some(id) if status == 200 => Ok(Placed { api: api.to_owned(), token, id: id.to_owned(), took }),
         _ => bail!("the order was not accepted: {status} {answer}"),
     }
+}
+
+/// At the prices of the catalogue.
+fn order_of(api: &str, token: &str, products: &[(String, u32)]) -> Result<Map<String, Value>> {
+    let (status, catalogue) = http::get_as(&format!("{api}/api/products"), token)?;
+    let known = catalogue["products"].as_array().filter(|_| status == 200);
+    let known = known.with_context(|| format!("the catalogue cannot be read: {status} {catalogue}"))?;
+    let mut cents = 0.0;
+    for (id, quantity) in products {
+        let product = known.iter().find(|product| product["productId"] == **id);
+        let price = product.and_then(|product| product["price"].as_f64());
+        cents += (price.with_context(|| format!("there is no product {id}"))? * 100.0).round() * f64::from(*quantity);
+    }
+    let items: Vec<_> = products.iter().map(|(id, quantity)| json!({"productId": id, "quantity": quantity})).collect();
+    let order = json!({"orderAmount": cents / 100.0, "items": items});
+    Ok(order.as_object().cloned().unwrap_or_default())
+}
+
+/// Pays for an order by card, as its customer does, while others look on.
+fn pay(placed: &Placed, world: &World, card: &str) -> Result<JoinHandle<Result<(u16, Value)>>> {
+    let (status, order) = http::get_as(&format!("{}/api/orders/{}", placed.api, placed.id), &placed.token)?;
+    if status != 200 {
+        bail!("the order cannot be read: {status} {order}");
+    }
+    let request = json!({
+        "orderId": placed.id,
+        "userId": order["userId"],
+        "paymentAmount": order["orderAmount"],
+        "paymentMethod": "credit_card",
+        "paymentDetails": {"cardNumber": card, "expiryDate": world::expiry()?, "cvv": "123"},
+    });
+    let url = format!("{}/api/payment/process", world.payments()?);
+    let token = placed.token.clone();
+    Ok(thread::spawn(move || http::post_as(&url, &token, &request.to_string())))
+}
+
+fn cancel(placed: &Placed) -> Result<()> {
+    let (status, answer) =
+        http::post_as(&format!("{}/api/orders/{}/cancel", placed.api, placed.id), &placed.token, "")?;
+    println!("{:29}calling it off: {status} {}", "", answer["message"].as_str().unwrap_or_default());
+    Ok(())
 }
 
 /// Waits until an order is paid and says how long that took.

@@ -18,6 +18,9 @@ pub struct Ports {
     pub inventory: u16,
     pub payment: u16,
     pub notification: u16,
+    /// The outside world: gateway, SMS provider and pages; and its mail server.
+    pub sandbox: u16,
+    pub smtp: u16,
     pub postgres: u16,
     pub rabbitmq: u16,
     pub management: u16,
@@ -29,6 +32,8 @@ pub const DEVELOPMENT: Ports = Ports {
     inventory: 8081,
     payment: 8082,
     notification: 8083,
+    sandbox: 8090,
+    smtp: 8025,
     postgres: 55432,
     rabbitmq: 55672,
     management: 55680,

@@ -10,6 +10,7 @@ use std::time::{Duration, Instant};
 use anyhow::{Context, Result, bail};
 use nix::sys::signal::Signal;
 
+use crate::ports::Ports;
 use crate::process::Process;
 use crate::servers::show_end_of;
 use crate::site::Site;
@@ -19,11 +20,16 @@ use crate::{http, say, signals};
 const GRACE: Duration = Duration::from_secs(25);
 const READY_WITHIN: Duration = Duration::from_secs(30);
 
+/// What its address is called in .local/conveyor.env.
+pub const SANDBOX_URL: &str = "CONVEYOR_SANDBOX_URL";
+
 pub struct Service {
     pub name: &'static str,
-    /// Its part of the database: schema and login are called after it.
+    /// Its part of the database: schema and login are called after it. The sandbox has none.
     pub schema: &'static str,
     pub port: u16,
+    /// What it answers when it can be used.
+    ready: &'static str,
     pid_file: PathBuf,
     log: PathBuf,
 }
@@ -36,14 +42,18 @@ pub fn all(site: &Site) -> Vec<Service> {
         ("payment-worker", "payments", ports.payment),
         ("notification-worker", "notifications", ports.notification),
     ]
-    .map(|(name, schema, port)| Service {
-        name,
-        schema,
-        port,
-        pid_file: site.run().join(format!("{name}.pid")),
-        log: site.logs().join(format!("{name}.log")),
-    })
+    .map(|(name, schema, port)| service(site, name, schema, port, "/readyz"))
     .into()
+}
+
+/// The outside world: there before the services, and until they are done with it.
+pub fn sandbox(site: &Site) -> Service {
+    service(site, "sandbox", "", site.ports.sandbox, "/healthz")
+}
+
+fn service(site: &Site, name: &'static str, schema: &'static str, port: u16, ready: &'static str) -> Service {
+    let pid_file = site.run().join(format!("{name}.pid"));
+    Service { name, schema, port, ready, pid_file, log: site.logs().join(format!("{name}.log")) }
 }
 
 impl Service {
@@ -61,28 +71,39 @@ impl Service {
     }
 
     pub fn is_ready(&self) -> bool {
-        http::get(&format!("{}/readyz", self.url())).is_ok_and(|(status, _)| status == 200)
+        http::get(&format!("{}{}", self.url(), self.ready)).is_ok_and(|(status, _)| status == 200)
     }
 
     pub fn start(&self, binaries: &Path, database_url: &str, amqp_url: &str, token_secret: &str) -> Result<()> {
+        let mut command = Command::new(binaries.join(self.name));
+        command
+            .env("CONVEYOR__AUTH__KEYS__MAIN__SECRET", token_secret)
+            .env("CONVEYOR__DATABASE__URL", database_url)
+            .env("CONVEYOR__BROKER__URL", amqp_url)
+            .env("CONVEYOR__HTTP__BIND", format!("127.0.0.1:{}", self.port));
+        self.launch(command)
+    }
+
+    pub fn start_sandbox(&self, binaries: &Path, ports: Ports) -> Result<()> {
+        let mut command = Command::new(binaries.join(self.name));
+        command.args(["--http", &format!("127.0.0.1:{}", ports.sandbox)]);
+        command.args(["--smtp", &format!("127.0.0.1:{}", ports.smtp)]);
+        self.launch(command)
+    }
+
+    fn launch(&self, mut command: Command) -> Result<()> {
         if self.log.exists() {
             fs::rename(&self.log, self.log.with_extension("previous.log"))?;
         }
         let log = File::create(&self.log).with_context(|| format!("cannot write {}", self.log.display()))?;
-        let program = binaries.join(self.name);
-        let mut command = Command::new(&program);
         let child = command
-            .env("CONVEYOR__AUTH__KEYS__MAIN__SECRET", token_secret)
-            .env("CONVEYOR__DATABASE__URL", database_url)
-            .env("CONVEYOR__BROKER__URL", amqp_url)
-            .env("CONVEYOR__HTTP__BIND", format!("127.0.0.1:{}", self.port))
             .stdin(Stdio::null())
             .stdout(log.try_clone()?)
             .stderr(log)
             // Out of reach of the terminal's Ctrl-C: it is stopped in good order instead.
             .process_group(0)
             .spawn()
-            .with_context(|| format!("cannot run {}", program.display()))?;
+            .with_context(|| format!("cannot run {}", command.get_program().display()))?;
         match Process::find(child.id().cast_signed()) {
             Some(process) => process.save(&self.pid_file),
             None => self.fail("ended at once"),
@@ -100,7 +121,7 @@ impl Service {
                 return Ok(());
             }
             if began.elapsed() > READY_WITHIN {
-                let why = http::get(&format!("{}/readyz", self.url())).map(|(_, why)| why.to_string());
+                let why = http::get(&format!("{}{}", self.url(), self.ready)).map(|(_, why)| why.to_string());
                 return self.fail(&format!("is not ready: {}", why.unwrap_or_else(|error| format!("{error:#}"))));
             }
             signals::pause(Duration::from_millis(20))?;

@@ -76,9 +76,27 @@ pub fn run(arguments: &Arguments) -> Result<ExitCode> {
     Ok(ExitCode::SUCCESS)
 }
 
-/// The documented example, signed by the demo customer.
-pub fn documented(site: &Site) -> Result<String> {
-    sign(example(), &site.variables(), &read_key(&key_file(site))?, KEY_ID)
+/// An order of any user, signed with the key that was registered for them.
+pub fn of_user(site: &Site, user: &str, mut order: Map<String, Value>) -> Result<String> {
+    order.insert("userId".to_owned(), user.into());
+    sign(order, &site.variables(), &read_key(&key_of(site, user)?)?, KEY_ID)
+}
+
+/// Registers any user's key, which is made if there is none.
+pub fn register_user(site: &Site, user: &str, api: &str) -> Result<()> {
+    let admin = token::issue(&site.variables(), "xtask", "admin", 1)?;
+    register_as(user, &key_of(site, user)?, api, &admin)
+}
+
+/// The demo customer's has a file of its own name.
+fn key_of(site: &Site, user: &str) -> Result<PathBuf> {
+    if user == token::USER {
+        return Ok(key_file(site));
+    }
+    if user.is_empty() || !user.bytes().all(|byte| byte.is_ascii_alphanumeric() || byte == b'-' || byte == b'_') {
+        bail!("{user:?} cannot be a user here: letters, digits, - and _ only");
+    }
+    Ok(site.local.join(format!("signing-key-{user}.pem")))
 }
 
 /// Makes the demo customer's key, if there is none, and registers it.
@@ -141,7 +159,8 @@ fn public_pem(key: &SigningKey) -> Option<String> {
     document.to_pem(SubjectPublicKeyInfoRef::PEM_LABEL, LineEnding::LF).ok()
 }
 
-fn example() -> Map<String, Value> {
+/// The documented order.
+pub fn example() -> Map<String, Value> {
     let order = json!({
         "orderAmount": 100.50,
         "items": [{"productId": "P001", "quantity": 2}, {"productId": "P002", "quantity": 1}],

@@ -54,11 +54,6 @@ pub fn run(arguments: &Arguments) -> Result<ExitCode> {
     Ok(ExitCode::SUCCESS)
 }
 
-/// A customer's token, good for an hour.
-pub fn for_customer(variables: &Variables) -> Result<String> {
-    issue(variables, USER, "customer", 60)
-}
-
 pub fn issue(variables: &Variables, user: &str, scope: &str, minutes: u32) -> Result<String> {
     let given = env::var(SECRET).ok().filter(|secret| !secret.is_empty());
     let secret = given.as_ref().or_else(|| variables.get(SECRET));

@@ -8,6 +8,7 @@ use std::time::Duration;
 use anyhow::{Context, Result, bail};
 use clap::Args;
 
+use crate::ports::Ports;
 use crate::project::{self, Variables};
 use crate::services::{self, Service};
 use crate::site::{Backing, Purpose, Site, lock, password_of, with_login};
@@ -29,52 +30,60 @@ pub struct Arguments {
 pub fn run(arguments: &Arguments) -> Result<ExitCode> {
     let site = Site::open()?;
     let services = services::all(&site);
+    let sandbox = services::sandbox(&site);
     let turn = lock(&site.local)?;
     let backing = Backing::prepare(&site.local, Purpose::Development)?;
-    if is_up(&services, &backing) {
+    if is_up(&services, &sandbox, &backing) {
         say::step("everything is up already");
-        print_urls(&site, &services, &backing);
+        print_urls(&site, &services, &sandbox, &backing);
         say::detail("`cargo xtask down` stops it; do that first to run code that was changed since");
         return Ok(ExitCode::SUCCESS);
     }
-    require_ports(&services, &backing)?;
-    if let Err(error) = bring_up(&site, &services, &backing) {
+    require_ports(&services, &sandbox, site.ports, &backing)?;
+    if let Err(error) = bring_up(&site, &services, &sandbox, &backing) {
         say::step(format!("{error:#}; stopping what was started"));
         down::stop_everything(&site)?;
         bail!("`up` did not succeed; logs are in {}", site.logs().display());
     }
     drop(turn);
-    print_urls(&site, &services, &backing);
+    print_urls(&site, &services, &sandbox, &backing);
     if arguments.detach {
         say::detail("`cargo xtask order` places an order, `cargo xtask down` stops everything");
         return Ok(ExitCode::SUCCESS);
     }
     say::detail("`cargo xtask order` in another terminal places an order; Ctrl-C here stops everything");
-    supervise(&services)?;
+    supervise(services.iter().chain([&sandbox]).collect())?;
     let _turn = lock(&site.local)?;
     down::stop_everything(&site)?;
     Ok(ExitCode::SUCCESS)
 }
 
-fn is_up(services: &[Service], backing: &Backing) -> bool {
+fn is_up(services: &[Service], sandbox: &Service, backing: &Backing) -> bool {
     backing.private().iter().all(|server| server.is_running())
-        && services.iter().all(|service| service.process().is_some() && service.is_ready())
+        && services.iter().chain([sandbox]).all(|service| service.process().is_some() && service.is_ready())
 }
 
 /// Before anything is built or started: whoever holds one of our ports must go first.
-fn require_ports(services: &[Service], backing: &Backing) -> Result<()> {
-    for service in services.iter().filter(|service| service.process().is_none()) {
+fn require_ports(services: &[Service], sandbox: &Service, ports: Ports, backing: &Backing) -> Result<()> {
+    for service in services.iter().chain([sandbox]).filter(|service| service.process().is_none()) {
         ports::require_free(service.port, service.name)?;
+    }
+    if sandbox.process().is_none() {
+        ports::require_free(ports.smtp, "sandbox (mail)")?;
     }
     backing.private().iter().filter(|server| !server.is_running()).try_for_each(|server| server.require_ports())
 }
 
-fn bring_up(site: &Site, services: &[Service], backing: &Backing) -> Result<()> {
-    let mut build = vec!["--release", "--package", "migrations"];
+fn bring_up(site: &Site, services: &[Service], sandbox: &Service, backing: &Backing) -> Result<()> {
+    let mut build = vec!["--release", "--package", "migrations", "--package", sandbox.name];
     build.extend(services.iter().flat_map(|service| ["--package", service.name]));
     backing.start_while_building(&build)?;
     let binaries = project::target()?.join("release");
-    let variables = write_variables(site, services, backing)?;
+    let variables = write_variables(site, services, sandbox, backing)?;
+    if sandbox.process().is_none() {
+        sandbox.start_sandbox(&binaries, site.ports)?;
+    }
+    sandbox.await_ready()?;
 
     say::step("migrating the database and loading the demo catalogue");
     let mut migrate = Command::new(binaries.join("migrate"));
@@ -110,7 +119,7 @@ fn database_url<'a>(variables: &'a Variables, service: &Service) -> Result<&'a s
 }
 
 /// Passwords once given are kept: a service that runs already knows no others.
-fn write_variables(site: &Site, services: &[Service], backing: &Backing) -> Result<Variables> {
+fn write_variables(site: &Site, services: &[Service], sandbox: &Service, backing: &Backing) -> Result<Variables> {
     let known = site.variables();
     let mut variables = Variables::new();
     for service in services {
@@ -123,6 +132,7 @@ fn write_variables(site: &Site, services: &[Service], backing: &Backing) -> Resu
     }
     let token_secret = known.get(token::SECRET).cloned().map_or_else(project::password, Ok)?;
     variables.insert(token::SECRET.to_owned(), token_secret);
+    variables.insert(services::SANDBOX_URL.to_owned(), sandbox.url());
     variables.insert("CONVEYOR_DATABASE_URL".to_owned(), backing.database_url.clone());
     variables.insert("CONVEYOR_AMQP_URL".to_owned(), backing.amqp_url.clone());
     if let Some(url) = &backing.management_url {
@@ -132,10 +142,12 @@ fn write_variables(site: &Site, services: &[Service], backing: &Backing) -> Resu
     Ok(variables)
 }
 
-fn print_urls(site: &Site, services: &[Service], backing: &Backing) {
-    for service in services {
+fn print_urls(site: &Site, services: &[Service], sandbox: &Service, backing: &Backing) {
+    for service in services.iter().chain([sandbox]) {
         say::detail(format!("{:<20} {}", service.name, service.url()));
     }
+    say::detail(format!("{:<20} {}/", "mails and SMS", sandbox.url()));
+    say::detail(format!("{:<20} {}/ledger", "what was charged", sandbox.url()));
     if backing.management_url.is_some() {
         say::detail(format!("{:<20} http://127.0.0.1:{}", "RabbitMQ management", site.ports.management));
     }
@@ -144,8 +156,8 @@ fn print_urls(site: &Site, services: &[Service], backing: &Backing) {
 }
 
 /// Until Ctrl-C, or until nothing is left to watch: says at once when a service dies.
-fn supervise(services: &[Service]) -> Result<()> {
-    let mut watched: Vec<&Service> = services.iter().collect();
+fn supervise(services: Vec<&Service>) -> Result<()> {
+    let mut watched = services.clone();
     while signals::pause(Duration::from_millis(500)).is_ok() {
         watched.retain(|service| {
             let lives = service.process().is_some();
@@ -155,7 +167,7 @@ fn supervise(services: &[Service]) -> Result<()> {
             }
             lives
         });
-        if services.iter().all(Service::is_dismissed) {
+        if services.iter().all(|service| service.is_dismissed()) {
             say::step("stopped by `cargo xtask down`");
             return Ok(());
         }

@@ -51,6 +51,7 @@ pub const PAYMENT_SETTLE: WorkQueue = WorkQueue {
 pub const NOTIFICATION_SEND: WorkQueue = WorkQueue {
     name: "notification.send",
     hears: &[
+        OrderCreated::TYPE,
         OrderPaymentDeclined::TYPE,
         OrderPaymentReminder::TYPE,
         OrderPaid::TYPE,

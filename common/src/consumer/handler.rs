@@ -18,6 +18,9 @@ pub enum Verdict {
     Done,
     /// Not now: try again after a delay, until the attempts are used up. Says why.
     Retry(String),
+    /// Not now, and for no fault of its own: what it needs of the outside world is away. It waits in the slowest delay
+    /// tier, as often as it must, and spends no attempt. Says why.
+    Wait(String),
     /// Never: it goes to the dead letters at once. Says why.
     Reject(String),
 }

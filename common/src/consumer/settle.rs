@@ -60,10 +60,19 @@ pub(super) fn onward(shared: &Shared, queue: &'static str, event: &Event, verdic
                     queue, event.id = %event.id, event.subject, event.attempt, why, delay_ms = ms,
                     "an event failed; it will be tried again"
                 );
-                ("retry", Some(delayed(queue, event, ms)))
+                ("retry", Some(delayed(queue, event, event.attempt.saturating_add(1), ms)))
             }
             None => ("exhausted", Some(dead_event(shared, queue, event, Death::Exhausted, &why))),
         },
+        Verdict::Wait(why) => {
+            // There is at least one tier: the configuration is refused without.
+            let ms = shared.settings.retry_delays_ms.iter().copied().max().unwrap_or(0);
+            tracing::warn!(
+                queue, event.id = %event.id, event.subject, event.attempt, why, delay_ms = ms,
+                "an event waits for the outside world"
+            );
+            ("wait", Some(delayed(queue, event, event.attempt, ms)))
+        }
     };
     metrics::counter!("conveyor_events_total", "queue" => queue, "verdict" => name).increment(1);
     parcel
@@ -75,8 +84,8 @@ fn delay_before(shared: &Shared, attempt: u32) -> Option<u64> {
     shared.settings.retry_delays_ms.get(made - 1).copied()
 }
 
-fn delayed(queue: &str, event: &Event, ms: u64) -> Parcel {
-    let next = Event { attempt: event.attempt.saturating_add(1), ..event.clone() };
+fn delayed(queue: &str, event: &Event, attempt: u32, ms: u64) -> Parcel {
+    let next = Event { attempt, ..event.clone() };
     Parcel {
         id: Uuid::now_v7(),
         exchange: topology::delay_line(ms),

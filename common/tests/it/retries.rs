@@ -5,7 +5,7 @@ use std::time::Duration;
 use common::events::Event;
 use e2e::{
     LONG, assert_clean, eventually,
-    obedient::{Deed, WORK, asking, many, parcel},
+    obedient::{Deed, WAITS, WORK, asking, many, parcel},
 };
 use tokio::time::Instant;
 
@@ -43,6 +43,27 @@ async fn what_always_fails_for_now_goes_through_the_tiers_and_dies_with_its_reas
     let event: Event = serde_json::from_value(event).unwrap();
     assert_eq!((event.id, event.data.get()), (culprit.id, culprit.data.get()));
 
+    worker.stop().await;
+    assert_clean(&stage.database, &stage.vhost).await;
+}
+
+#[tokio::test]
+async fn what_waits_for_the_outside_world_waits_in_the_slowest_tier_and_spends_no_attempt() {
+    let stage = Stage::set().await;
+    let worker = stage.work();
+    let patient = asking(Deed::Wait);
+    let neighbours = many(5, Deed::Succeed);
+    stage.send(&[std::slice::from_ref(&patient), &neighbours].concat()).await;
+    // At its first attempt still, however often it was heard.
+    stage.until_obeyed(&[std::slice::from_ref(&patient), &neighbours].concat()).await;
+    let heard = stage.obedient.heard(patient.id);
+    assert_eq!(heard.iter().map(|heard| heard.attempt).collect::<Vec<_>>(), [1; WAITS + 1]);
+    let slowest = Duration::from_millis(TIERS_MS[1]);
+    for pair in heard.windows(2) {
+        let waited = pair[1].at - pair[0].at;
+        assert!(waited >= slowest, "heard again after {waited:?} instead of {slowest:?}");
+    }
+    assert_eq!(stage.obedient.heard(neighbours[0].id).len(), 1, "its neighbours did not wait");
     worker.stop().await;
     assert_clean(&stage.database, &stage.vhost).await;
 }

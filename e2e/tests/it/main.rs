@@ -11,6 +11,7 @@ mod line;
 mod once;
 mod origins;
 mod outages;
+mod payments;
 mod products;
 mod protection;
 mod reading;

@@ -55,6 +55,8 @@ async fn race(pairs: usize) {
     let others = "SELECT count(*) FROM inventory.reservations WHERE state <> 'released' OR expires_at IS NOT NULL";
     assert_eq!(warehouse.database.count(others).await, 0);
     warehouse.reconcile().await;
+    let fences = "SELECT count(*) FROM inventory.reservations WHERE lines::text = '[]'";
+    eprintln!("{} of {pairs} releases came before their locks", warehouse.database.count(fences).await);
 }
 
 #[tokio::test]

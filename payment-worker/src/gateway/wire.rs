@@ -94,7 +94,9 @@ pub(crate) struct ChargeReply {
 impl ChargeReply {
     /// What it says, if it is about this charge.
     pub(crate) fn answer(self, key: &str, amount: Money) -> Answer {
-        if self.key != key || self.amount != amount.0 {
+        // What was voided before it was charged never had an amount.
+        let is_amount = self.amount == amount.0 || self.status == "voided";
+        if self.key != key || !is_amount {
             return Answer::Unknown { why: "the gateway answered for another charge".to_owned() };
         }
         match self.status.as_str() {
@@ -218,7 +220,10 @@ mod tests {
         let answer = |reply: ChargeReply| reply.answer("k", Money(5));
         assert_eq!(answer(reply("k", "captured", 5)), Answer::Captured { reference: "ch_1".to_owned() });
         assert_eq!(answer(reply("k", "declined", 5)), Answer::Declined { reason: "declined".to_owned() });
-        for other in [reply("j", "captured", 5), reply("k", "captured", 6), reply("k", "new", 5)] {
+        assert_eq!(answer(reply("k", "voided", 0)), Answer::Voided);
+        for other in
+            [reply("j", "voided", 5), reply("j", "captured", 5), reply("k", "captured", 6), reply("k", "new", 5)]
+        {
             assert!(matches!(answer(other), Answer::Unknown { .. }));
         }
     }

@@ -65,12 +65,7 @@ impl<G: PaymentGateway> EffectHandler for Settle<G> {
             steps.push(match asked {
                 Err(why) => Step::Settled(Verdict::Reject(why.clone())),
                 Ok(Asked::Off(order)) => {
-                    let account = accounts.get(order);
-                    let captured = account.and_then(|account| {
-                        let id = payment::called_off(account)?;
-                        account.attempts.iter().find(|attempt| attempt.id == id)
-                    });
-                    if let Some(attempt) = captured {
+                    for attempt in accounts.get(order).into_iter().flat_map(payment::called_off) {
                         announce(outbox, cause, attempt, News::Completed)?;
                     }
                     Step::Settled(Verdict::Done)

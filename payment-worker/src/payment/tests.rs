@@ -82,13 +82,13 @@ fn a_customer_pays_what_is_due_until_the_limit_or_the_deadline_or_the_end() {
 #[test]
 fn who_hears_that_an_order_is_off_says_again_that_its_money_is_here() {
     let paid = account(&[State::Declined, State::Captured]);
-    assert_eq!(called_off(&paid), Some(paid.attempts[1].id));
+    assert!(called_off(&paid).eq([&paid.attempts[1]]));
     for states in [&[][..], &[State::Open], &[State::Declined], &[State::Voided]] {
-        assert_eq!(called_off(&account(states)), None, "{states:?}");
+        assert_eq!(called_off(&account(states)).count(), 0, "{states:?}");
     }
     let mut given_back = paid;
     given_back.attempts[1].refund = Some(Refund::Refunded);
-    assert_eq!(called_off(&given_back), None);
+    assert_eq!(called_off(&given_back).count(), 0);
 }
 
 #[test]

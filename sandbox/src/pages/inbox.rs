@@ -11,7 +11,7 @@ use axum::{
 use super::{Html, MOST_LINES, page, search, table};
 use crate::{
     inbox::Mail,
-    requests::parameter,
+    requests::{Words, parameter},
     sms::Sms,
     world::{World, written},
 };
@@ -19,7 +19,7 @@ use crate::{
 /// The newest first; those in which every word that is looked for is found.
 pub(super) async fn all(State(world): State<Arc<World>>, RawQuery(query): RawQuery) -> Response {
     let wanted = parameter(query.as_deref(), "q").unwrap_or_default();
-    let words: Vec<String> = wanted.split_whitespace().take(10).map(str::to_lowercase).collect();
+    let words = Words::of(&wanted);
     let mut html = Html::default();
     search(&mut html, "/", "Search in addresses, subjects and texts", &wanted);
     html.raw("<h2>Mails</h2>");
@@ -29,11 +29,11 @@ pub(super) async fn all(State(world): State<Arc<World>>, RawQuery(query): RawQue
     page(&world, StatusCode::OK, "/", "Inbox", html)
 }
 
-fn mails(html: &mut Html, world: &World, words: &[String]) {
+fn mails(html: &mut Html, world: &World, words: &Words) {
     let mut lines = Html::default();
     let mut count = 0;
     let inbox = world.inbox();
-    let found = inbox.newest().filter(|(_, mail)| has(words, &[&mail.to, &mail.from, &mail.subject, &mail.text]));
+    let found = inbox.newest().filter(|(_, mail)| words.are_in(&mail.texts()));
     for (number, Mail { to, subject, received_at, .. }) in found.take(MOST_LINES) {
         count += 1;
         lines.raw("<tr><td>").text(&written(*received_at)).raw("</td><td>").text(to);
@@ -47,11 +47,11 @@ fn mails(html: &mut Html, world: &World, words: &[String]) {
     }
 }
 
-fn sms(html: &mut Html, world: &World, words: &[String]) {
+fn sms(html: &mut Html, world: &World, words: &Words) {
     let mut lines = Html::default();
     let mut count = 0;
     let phones = world.sms();
-    let found = phones.newest().filter(|(_, sms)| has(words, &[&sms.to, &sms.text]));
+    let found = phones.newest().filter(|(_, sms)| words.are_in(&[&sms.to, &sms.text]));
     for (_, Sms { to, text, received_at, .. }) in found.take(MOST_LINES) {
         count += 1;
         lines.raw("<tr><td>").text(&written(*received_at)).raw("</td><td>").text(to);
@@ -70,14 +70,6 @@ fn found_so_many(html: &mut Html, count: usize) {
         MOST_LINES => html.raw("<p>The newest ones; a search finds others.</p>"),
         _ => html,
     };
-}
-
-fn has(words: &[String], texts: &[&String]) -> bool {
-    if words.is_empty() {
-        return true;
-    }
-    let texts: Vec<String> = texts.iter().map(|text| text.to_lowercase()).collect();
-    words.iter().all(|word| texts.iter().any(|text| text.contains(word)))
 }
 
 pub(super) async fn mail(State(world): State<Arc<World>>, Path(number): Path<String>) -> Response {

@@ -159,6 +159,7 @@ async fn an_sms_is_sent_once_per_key() {
     assert_eq!(customer.http.post_json("/v1/sms", &body).await.expect("an answer").status, 401);
     customer.fault("sms", "down").await;
     assert_eq!(customer.post("/v1/sms", "k2", &body).await.0, 503);
-    let (_, found) = customer.get("/sandbox/sms?to=%2B15551234567").await;
+    assert_eq!(customer.get("/sandbox/sms?q=nothing").await.1["sms"], json!([]));
+    let (_, found) = customer.get("/sandbox/sms?to=%2B15551234567&q=paid").await;
     assert_eq!((found["sms"].as_array().map(Vec::len), &found["sms"][0]["text"]), (Some(1), &json!("Paid. ✓")));
 }

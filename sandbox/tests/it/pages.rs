@@ -45,6 +45,9 @@ async fn a_search_finds_what_it_should_and_nothing_else() {
     customer.mail("joe@example.com", "Subject: Order paid\r\n\r\nsecond").await;
     let found = page(&customer, "/?q=ORDER+jane").await.text();
     assert!(found.contains("Order received") && !found.contains("Order paid"), "{found}");
+    let found = customer.get("/sandbox/mails?q=ORDER+jane").await.1;
+    assert_eq!((found["mails"].as_array().map(Vec::len), &found["mails"][0]["text"]), (Some(1), &json!("first\n")));
+    assert_eq!(customer.get("/sandbox/cards").await.1["cards"][1]["name"], "declined");
     assert!(page(&customer, "/?q=nothing").await.text().contains("There are none."));
     for missing in ["/mails/3", "/mails/x", "/mails/99999999999999999999"] {
         assert_eq!(page(&customer, missing).await.status, 404, "{missing}");
