@@ -72,3 +72,20 @@ pub async fn run(settings: Settings<Inventory>, stop: CancellationToken) -> Resu
     };
     service.run(api).await
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_setting_out_of_bounds_is_named() {
+        assert!(Inventory::default().check().is_ok());
+        let bad = [
+            (Inventory { lock_expires_ms: 0, ..Inventory::default() }, "inventory.lock_expires_ms"),
+            (Inventory { expire_every_ms: 0, ..Inventory::default() }, "inventory.expire_every_ms"),
+        ];
+        for (settings, named) in bad {
+            assert!(settings.check().is_err_and(|error| error.to_string().contains(named)), "{named}");
+        }
+    }
+}

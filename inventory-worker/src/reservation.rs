@@ -107,11 +107,13 @@ pub fn settle(before: Option<Standing>, settlement: Settlement, version: i32) ->
         }
         (Settlement::Confirm, State::Locked) => becomes(State::Confirmed),
         (Settlement::Confirm, State::Confirmed) => Ok(None),
-        (Settlement::Confirm, State::Released | State::Restocked) if version < known => Ok(None),
+        (Settlement::Confirm, State::Rejected | State::Released | State::Restocked) if version < known => Ok(None),
         (Settlement::Confirm, state) => Err(format!("the order is paid, but its stock is {state}")),
         (Settlement::Release, State::Locked) => becomes(State::Released),
         (Settlement::Release, State::Confirmed) if version > known => becomes(State::Restocked),
         (Settlement::Release, State::Confirmed) => Err("the order was off before it was paid".to_owned()),
+        // It has paid for what was locked ahead of it, was refused what it wanted itself, and was called off for that.
+        (Settlement::Release, State::Rejected) if version > known => becomes(State::Rejected),
         (Settlement::Release, State::Rejected | State::Released | State::Restocked) => Ok(None),
     }
 }

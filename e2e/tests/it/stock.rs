@@ -85,7 +85,7 @@ impl Warehouse {
         self.ask(Method::POST, "/api/inventory/lock", "service", &body).await
     }
 
-    async fn say<P: Payload>(&self, order_id: OrderId, payload: &P) {
+    pub(crate) async fn say<P: Payload>(&self, order_id: OrderId, payload: &P) {
         let parcel = format!("[{}]", event(order_id, payload));
         assert!(self.vhost.publish("events", P::TYPE, parcel.as_bytes()).await);
     }
@@ -97,7 +97,7 @@ impl Warehouse {
         (row.get(0), row.get(1))
     }
 
-    async fn until(&self, order_id: OrderId, state: &str) {
+    pub(crate) async fn until(&self, order_id: OrderId, state: &str) {
         let holder = format!("order:{order_id}");
         let sql = format!(
             "SELECT count(*) FROM inventory.reservations \

@@ -1,4 +1,4 @@
-//! Many at once: locks against releases, and a thousand too many for one product.
+//! Several at once: somebody else is in the middle of it, locks against releases, and a thousand too many for one product.
 
 use common::{
     events::{OrderCancelled, OrderCreated, Payload},
@@ -68,6 +68,76 @@ async fn a_lock_and_a_release_at_the_same_instant_leave_no_lock() {
 #[ignore = "ten thousand of them take a while: cargo xtask test -- --run-ignored only -E 'test(stock_races::)'"]
 async fn ten_thousand_locks_and_releases_at_the_same_instant_leave_no_lock() {
     race(10_000).await;
+}
+
+/// Somebody else has taken a step with the reservation, and not committed it, while the worker hears of the order. Returns
+/// once that ended, and the worker is done.
+async fn while_somebody_else<P: Payload>(
+    warehouse: &Warehouse,
+    steps: &str,
+    ends: &str,
+    queue: &str,
+    said: (OrderId, P),
+) {
+    let other = warehouse.database.connect().await;
+    other.batch_execute(&format!("BEGIN; {steps}")).await.unwrap();
+    warehouse.say(said.0, &said.1).await;
+    let waits = "SELECT count(*) FROM pg_stat_activity WHERE datname = current_database() AND wait_event_type = 'Lock'";
+    until_count(&warehouse.database, waits, 1).await;
+    other.batch_execute(ends).await.unwrap();
+    let done = format!(r#"conveyor_events_total{{queue="{queue}",verdict="done"}}"#);
+    warehouse.workers[0].until_metric(&done, |events| events == 1.0).await;
+}
+
+fn insert(order: OrderId, state: &str) -> String {
+    let lines = r#"[{"productId":"A","quantity":2}]"#;
+    let lines = if state == "locked" { lines } else { "[]" };
+    format!("INSERT INTO inventory.reservations (holder, state, lines) VALUES ('order:{order}', '{state}', '{lines}');")
+}
+
+const RESERVE: &str = "UPDATE inventory.products SET reserved = reserved + 2 WHERE product_id = 'A'";
+const GIVE_BACK: &str = "UPDATE inventory.products SET reserved = reserved - 2 WHERE product_id = 'A'";
+
+#[tokio::test]
+async fn a_release_in_the_middle_of_a_lock_releases_it() {
+    for (ends, locked) in [("COMMIT", true), ("ROLLBACK", false)] {
+        let warehouse = Warehouse::start(1, 10, &[]).await;
+        let order = OrderId::generate();
+        let steps = format!("{} {RESERVE}", insert(order, "locked"));
+        let said = (order, cancelled(order, 2));
+        while_somebody_else(&warehouse, &steps, ends, "inventory.settle", said).await;
+        warehouse.until(order, "released").await;
+        let had_lines = "SELECT count(*) FROM inventory.reservations WHERE lines::text <> '[]'";
+        assert_eq!(warehouse.database.count(had_lines).await, i64::from(locked), "{ends}");
+        assert_eq!(warehouse.counted("A").await, (10, 0), "{ends}");
+    }
+}
+
+#[tokio::test]
+async fn a_lock_in_the_middle_of_a_release_stops_at_it() {
+    for (ends, state, reserved) in [("COMMIT", "released", 0), ("ROLLBACK", "locked", 2)] {
+        let warehouse = Warehouse::start(1, 10, &[]).await;
+        let order = OrderId::generate();
+        let said = (order, created(order, &[("A", 2)]));
+        while_somebody_else(&warehouse, &insert(order, "released"), ends, "inventory.lock", said).await;
+        warehouse.until(order, state).await;
+        assert_eq!(warehouse.counted("A").await, (10, reserved), "{ends}");
+    }
+}
+
+#[tokio::test]
+async fn an_order_that_comes_while_its_hold_expires_has_its_stock_once() {
+    for ends in ["COMMIT", "ROLLBACK"] {
+        let warehouse = Warehouse::start(1, 10, &[]).await;
+        let order = OrderId::generate();
+        assert_eq!(warehouse.lock(order, &[("A", 2)]).await.status, 200);
+        let steps = format!("DELETE FROM inventory.reservations; {GIVE_BACK}");
+        let said = (order, created(order, &[("A", 2)]));
+        while_somebody_else(&warehouse, &steps, ends, "inventory.lock", said).await;
+        warehouse.until(order, "locked").await;
+        assert_eq!(warehouse.counted("A").await, (10, 2), "{ends}");
+        warehouse.reconcile().await;
+    }
 }
 
 #[tokio::test]

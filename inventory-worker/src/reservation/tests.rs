@@ -82,6 +82,15 @@ fn a_paid_order_that_is_called_off_ends_with_its_stock_back_in_whatever_order_th
 }
 
 #[test]
+fn an_order_that_is_paid_but_refused_its_stock_is_reported_until_it_is_called_off() {
+    let rejected = Standing::new(State::Rejected);
+    assert!(settle(Some(rejected), Settlement::Confirm, 3).is_err());
+    let off = settle(Some(rejected), Settlement::Release, 4).unwrap().unwrap();
+    assert_eq!((off, moves(rejected.state, off.state)), (standing(State::Rejected, 4), Move::default()));
+    assert_eq!(settle(Some(off), Settlement::Confirm, 3), Ok(None));
+}
+
+#[test]
 fn a_release_that_comes_first_is_where_the_lock_stops() {
     let fence = settle(None, Settlement::Release, 2).unwrap().unwrap();
     assert_eq!(fence, standing(State::Released, 2));
