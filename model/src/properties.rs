@@ -7,7 +7,7 @@ use stateright::{Model as _, Property};
 
 use crate::{
     workers,
-    world::{Action, Charge, ORDERS, Saga, World},
+    world::{Action, Charge, LOCKED_AHEAD, ORDERS, Saga, World},
 };
 
 pub fn all() -> Vec<Property<Saga>> {
@@ -27,11 +27,12 @@ pub fn all() -> Vec<Property<Saga>> {
         Property::always("an order's money is captured once at a time", |_: &Saga, world: &World| {
             (0..ORDERS).all(|order| kept(world, order) <= 1)
         }),
+        // Stock that was locked by request may have been given back again, until the order's own turn comes.
         Property::always("an order that is paid has its money and its stock was locked", |_: &Saga, world: &World| {
             (0..ORDERS).filter(|order| world.orders[*order].status == Status::Paid).all(|order| {
                 let stock = world.reservations[order].map(|standing| standing.state);
-                kept(world, order) == 1
-                    && matches!(stock, Some(reservation::State::Locked | reservation::State::Confirmed))
+                let is_held = matches!(stock, Some(reservation::State::Locked | reservation::State::Confirmed));
+                kept(world, order) == 1 && (is_held || order == LOCKED_AHEAD)
             })
         }),
         Property::always(
@@ -82,7 +83,7 @@ fn kept(world: &World, order: usize) -> usize {
 fn has_settled(saga: &Saga, world: &World) -> bool {
     let mut actions = Vec::new();
     saga.actions(world, &mut actions);
-    let by_itself = |action: &Action| !matches!(action, Action::Cancel(..) | Action::Pay(_));
+    let by_itself = |action: &Action| !matches!(action, Action::Cancel(..) | Action::Pay(_) | Action::LockAhead(_));
     world.is_late.iter().all(|is_late| *is_late)
         && actions.into_iter().filter(by_itself).all(|action| saga.next_state(world, action).is_none())
 }

@@ -5,7 +5,7 @@ use common::{
     ids::{OrderId, ProductId, TransactionId, UserId},
     money::Money,
 };
-use inventory_worker::reservation::{self, Lock, Quantities, Settlement, Standing, Stock};
+use inventory_worker::reservation::{self, Ahead, Lock, Quantities, Settlement, Standing, Stock};
 use order_api::order::{self, Announcement, Canceller, Clock, Happened, Next};
 use payment_worker::payment::{self, Due, News, OnDue, OnPay, OnRefund, Owed, Refund, State, Unsettled};
 use time::{Duration, OffsetDateTime};
@@ -103,20 +103,49 @@ fn announce(world: &mut World, index: usize, announcement: &Announcement) {
 fn lock(world: &mut World, order: usize) {
     let wanted = Quantities::from([(product(), 1)]);
     let before = world.reservations[order].map(|standing| (standing, &wanted));
-    if reservation::lock(before, &wanted) == Lock::Take {
-        let mut stock = Stock::new([(product(), world.on_hand - world.reserved)].into());
-        let state = match stock.take(&wanted) {
-            Ok(()) => reservation::State::Locked,
-            Err(_) => reservation::State::Rejected,
-        };
-        world.reserved += stock.taken().values().sum::<i64>();
-        world.reservations[order] = Some(Standing::new(state));
+    match reservation::lock(before, &wanted) {
+        Lock::Take => {
+            let state = if take(world, &wanted) { reservation::State::Locked } else { reservation::State::Rejected };
+            world.reservations[order] = Some(Standing::new(state));
+        }
+        Lock::Adopt => world.reservations[order] = Some(Standing::new(reservation::State::Locked)),
+        // All want the same here.
+        Lock::Replace | Lock::Keep => {}
     }
     match world.reservations[order].map(|standing| standing.state) {
         Some(reservation::State::Locked | reservation::State::Confirmed) => world.send(Message::Locked(order)),
         Some(reservation::State::Rejected) => world.send(Message::Refused(order)),
         _ => {}
     }
+}
+
+pub fn lock_ahead(world: &mut World, order: usize) {
+    let wanted = Quantities::from([(product(), 1)]);
+    let before = world.reservations[order].map(|standing| (standing.state, &wanted));
+    match reservation::lock_ahead(before, &wanted) {
+        Ahead::Take if take(world, &wanted) => {
+            let locked = Standing::new(reservation::State::Locked);
+            world.reservations[order] = Some(Standing { is_provisional: true, ..locked });
+        }
+        Ahead::Keep => {}
+        Ahead::Take | Ahead::OtherItems | Ahead::Rejected | Ahead::Off => return,
+    }
+    world.send(Message::Locked(order));
+}
+
+/// It leaves nothing behind: the order may still come.
+pub fn lapse(world: &mut World, order: usize) {
+    if world.reservations[order].is_some_and(|standing| standing.is_provisional) {
+        world.reservations[order] = None;
+        world.reserved -= 1;
+    }
+}
+
+fn take(world: &mut World, wanted: &Quantities) -> bool {
+    let mut stock = Stock::new([(product(), world.on_hand - world.reserved)].into());
+    let is_enough = stock.take(wanted).is_ok();
+    world.reserved += stock.taken().values().sum::<i64>();
+    is_enough
 }
 
 fn settle(world: &mut World, order: usize, settlement: Settlement, version: i32) -> Result<(), Undone> {
@@ -135,7 +164,6 @@ fn settle(world: &mut World, order: usize, settlement: Settlement, version: i32)
 // payment-worker
 
 fn payment_due(world: &mut World, order: usize) -> Result<(), Undone> {
-    // The first order's customer has a stored method.
     world.accounts[order].is_owed = true;
     match payment::payment_due(&the_account(world, order), AMOUNT, most_attempts()) {
         OnDue::Charge(next) => begin(world, order, next, true),
@@ -162,8 +190,8 @@ fn begin(world: &mut World, order: usize, next: payment::Next, is_stored: bool) 
 
 fn called_off(world: &mut World, order: usize) {
     world.accounts[order].is_off = true;
-    if let Some(id) = payment::called_off(&the_account(world, order)) {
-        world.send(Message::Completed(order, attempt_of(order, id)));
+    for attempt in payment::called_off(&the_account(world, order)) {
+        world.send(Message::Completed(order, attempt_of(order, attempt.id)));
     }
 }
 
@@ -283,11 +311,7 @@ pub fn the_account(world: &World, order: usize) -> payment::Account {
 }
 
 fn user() -> UserId {
-    user_named("u")
-}
-
-fn user_named(name: &str) -> UserId {
-    UserId::try_from(name.to_owned()).unwrap_or_else(|_| unreachable!("it is well formed"))
+    UserId::try_from("u".to_owned()).unwrap_or_else(|_| unreachable!("it is well formed"))
 }
 
 fn product() -> ProductId {

@@ -101,6 +101,10 @@ pub enum Action {
     TimePasses(usize),
     /// Somebody looks at the clock.
     Look(usize),
+    /// Somebody has its stock locked by request, ahead of the order's own turn.
+    LockAhead(usize),
+    /// That was too long ago.
+    Lapse(usize),
     /// Whoever began the attempt asks for the money, perhaps after it was frozen for long; and the gateway decides.
     Charge(usize, usize, Charge),
     /// Somebody finds an attempt that nobody seems to be at, and sees to it that it comes to an end.
@@ -110,6 +114,9 @@ pub enum Action {
     /// The gateway is asked to give the money back.
     GiveBack(usize, usize),
 }
+
+/// The order whose stock may be locked by request, too.
+pub const LOCKED_AHEAD: usize = 1;
 
 /// So much stock, for two orders that want one piece each.
 #[derive(Debug, Clone, Copy)]
@@ -139,6 +146,7 @@ impl Model for Saga {
 
     fn actions(&self, world: &World, actions: &mut Vec<Action>) {
         actions.extend(world.sent.iter().map(|message| Action::Deliver(*message)));
+        actions.extend([Action::LockAhead(LOCKED_AHEAD), Action::Lapse(LOCKED_AHEAD)]);
         for order in 0..ORDERS {
             actions.extend([Canceller::Customer, Canceller::Shop].map(|by| Action::Cancel(order, by)));
             actions.extend([Action::Pay(order), Action::TimePasses(order), Action::Look(order)]);
@@ -175,6 +183,8 @@ pub fn act(world: &mut World, action: Action) {
         Action::Pay(order) => workers::pay(world, order),
         Action::TimePasses(order) => world.is_late[order] = true,
         Action::Look(order) => workers::look(world, order),
+        Action::LockAhead(order) => workers::lock_ahead(world, order),
+        Action::Lapse(order) => workers::lapse(world, order),
         Action::Charge(order, attempt, decided) => {
             if world.accounts[order].attempts[attempt].is_some() && world.gateway[order][attempt] == Charge::Unheard {
                 world.gateway[order][attempt] = decided;
