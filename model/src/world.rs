@@ -1,0 +1,202 @@
+//! The state of everything, and what may happen next.
+
+use inventory_worker::reservation::Standing;
+use order_api::order::{Canceller, Status};
+use payment_worker::payment::{Refund, State};
+use stateright::{Model, Property};
+
+use crate::{properties, workers};
+
+/// Both want one piece of the one product.
+pub const ORDERS: usize = 2;
+/// Attempts to pay that a customer has.
+pub const MOST_ATTEMPTS: usize = 2;
+
+/// A message that was sent. It stays: it may be delivered at any time, as often as it likes. What is lost and sent again is
+/// a message that is delivered later.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub enum Message {
+    Created(usize),
+    Locked(usize),
+    Refused(usize),
+    Due(usize),
+    Completed(usize, usize),
+    Failed(usize, usize, i32),
+    Refunded(usize, usize),
+    /// With the order's version: for the stock.
+    Paid(usize, i32),
+    /// The order is off: for the stock, and with `true` for the money too.
+    Off(usize, i32, bool),
+    RefundDue(usize, usize),
+}
+
+/// What order-api has of an order.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub struct Order {
+    pub status: Status,
+    pub version: i32,
+    /// The attempt that paid it, or is given back.
+    pub paid_by: Option<usize>,
+    pub declines: i32,
+}
+
+/// What payment-worker has of an attempt.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub struct Attempt {
+    pub state: State,
+    pub attempts_left: i32,
+    /// It charges a stored method: that can be done again.
+    pub is_stored: bool,
+    pub refund: Option<Refund>,
+}
+
+/// And of what is owed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default)]
+pub struct Account {
+    pub is_owed: bool,
+    pub is_off: bool,
+    pub attempts: [Option<Attempt>; MOST_ATTEMPTS],
+}
+
+/// What the gateway has of an attempt.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default)]
+pub enum Charge {
+    #[default]
+    Unheard,
+    Captured,
+    GivenBack,
+    Declined,
+    Voided,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+pub struct World {
+    pub orders: [Order; ORDERS],
+    pub is_late: [bool; ORDERS],
+    pub reservations: [Option<Standing>; ORDERS],
+    pub on_hand: i64,
+    pub reserved: i64,
+    pub accounts: [Account; ORDERS],
+    pub gateway: [[Charge; MOST_ATTEMPTS]; ORDERS],
+    /// Sorted, each once.
+    pub sent: Vec<Message>,
+}
+
+impl World {
+    pub fn send(&mut self, message: Message) {
+        if let Err(place) = self.sent.binary_search(&message) {
+            self.sent.insert(place, message);
+        }
+    }
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum Action {
+    Deliver(Message),
+    /// Somebody calls the order off.
+    Cancel(usize, Canceller),
+    /// The customer pays with a card.
+    Pay(usize),
+    /// The deadline passes.
+    TimePasses(usize),
+    /// Somebody looks at the clock.
+    Look(usize),
+    /// Somebody has its stock locked by request, ahead of the order's own turn.
+    LockAhead(usize),
+    /// That was too long ago.
+    Lapse(usize),
+    /// Whoever began the attempt asks for the money, perhaps after it was frozen for long; and the gateway decides.
+    Charge(usize, usize, Charge),
+    /// Somebody finds an attempt that nobody seems to be at, and sees to it that it comes to an end.
+    Void(usize, usize),
+    /// What the gateway has is heard: as an answer, by a callback, or by asking.
+    Hear(usize, usize),
+    /// The gateway is asked to give the money back.
+    GiveBack(usize, usize),
+}
+
+/// The order whose stock may be locked by request, too.
+pub const LOCKED_AHEAD: usize = 1;
+
+/// So much stock, for two orders that want one piece each.
+#[derive(Debug, Clone, Copy)]
+pub struct Saga {
+    pub stock: i64,
+}
+
+impl Model for Saga {
+    type State = World;
+    type Action = Action;
+
+    fn init_states(&self) -> Vec<World> {
+        let order = Order { status: Status::Pending, version: 1, paid_by: None, declines: 0 };
+        let mut world = World {
+            orders: [order; ORDERS],
+            is_late: [false; ORDERS],
+            reservations: [None; ORDERS],
+            on_hand: self.stock,
+            reserved: 0,
+            accounts: [Account::default(); ORDERS],
+            gateway: [[Charge::default(); MOST_ATTEMPTS]; ORDERS],
+            sent: Vec::new(),
+        };
+        (0..ORDERS).for_each(|order| world.send(Message::Created(order)));
+        vec![world]
+    }
+
+    fn actions(&self, world: &World, actions: &mut Vec<Action>) {
+        actions.extend(world.sent.iter().map(|message| Action::Deliver(*message)));
+        actions.extend([Action::LockAhead(LOCKED_AHEAD), Action::Lapse(LOCKED_AHEAD)]);
+        for order in 0..ORDERS {
+            actions.extend([Canceller::Customer, Canceller::Shop].map(|by| Action::Cancel(order, by)));
+            actions.extend([Action::Pay(order), Action::TimePasses(order), Action::Look(order)]);
+            for attempt in 0..MOST_ATTEMPTS {
+                actions
+                    .extend([Charge::Captured, Charge::Declined].map(|charge| Action::Charge(order, attempt, charge)));
+                actions.extend([
+                    Action::Void(order, attempt),
+                    Action::Hear(order, attempt),
+                    Action::GiveBack(order, attempt),
+                ]);
+            }
+        }
+    }
+
+    fn next_state(&self, last: &World, action: Action) -> Option<World> {
+        let mut world = last.clone();
+        act(&mut world, action);
+        // What changes nothing is not another state.
+        (world != *last).then_some(world)
+    }
+
+    fn properties(&self) -> Vec<Property<Self>> {
+        properties::all()
+    }
+}
+
+/// Lets it happen, if it can.
+pub fn act(world: &mut World, action: Action) {
+    match action {
+        // What cannot be dealt with yet comes again.
+        Action::Deliver(message) => drop(workers::deliver(world, message)),
+        Action::Cancel(order, by) => workers::cancel(world, order, by),
+        Action::Pay(order) => workers::pay(world, order),
+        Action::TimePasses(order) => world.is_late[order] = true,
+        Action::Look(order) => workers::look(world, order),
+        Action::LockAhead(order) => workers::lock_ahead(world, order),
+        Action::Lapse(order) => workers::lapse(world, order),
+        Action::Charge(order, attempt, decided) => {
+            if world.accounts[order].attempts[attempt].is_some() && world.gateway[order][attempt] == Charge::Unheard {
+                world.gateway[order][attempt] = decided;
+            }
+        }
+        Action::Void(order, attempt) => workers::void(world, order, attempt),
+        Action::Hear(order, attempt) => workers::hear(world, order, attempt),
+        Action::GiveBack(order, attempt) => {
+            let refund = world.accounts[order].attempts[attempt].and_then(|attempt| attempt.refund);
+            if refund == Some(Refund::Due) && world.gateway[order][attempt] == Charge::Captured {
+                world.gateway[order][attempt] = Charge::GivenBack;
+            }
+        }
+    }
+}
