@@ -192,8 +192,8 @@ async fn orders_are_listed_page_by_page_the_newest_first() {
     }
     // Somebody else's, older than all of these.
     let client = alone.database.connect().await;
-    let sql = "INSERT INTO orders.orders (id, user_id, status, version, amount, lines, created_at)
-               SELECT lpad(i::text, 32, '0')::uuid, 'another', 'paid', 3, 0, '[]', '2020-01-01'
+    let sql = "INSERT INTO orders.orders (id, user_id, status, version, amount, lines, created_at, deadline)
+               SELECT lpad(i::text, 32, '0')::uuid, 'another', 'paid', 3, 0, '[]', '2020-01-01', '2020-01-02'
                FROM generate_series(1, 3000) AS i";
     client.batch_execute(sql).await.unwrap();
     let newest_first: Vec<String> = mine.iter().rev().map(ToString::to_string).collect();
