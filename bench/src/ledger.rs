@@ -24,8 +24,8 @@ const TOTALS: &str = "
            (SELECT count(*) FROM orders.orders WHERE status = 'paid'),
            (SELECT count(*) FROM inventory.reservations WHERE state = 'confirmed'),
            (SELECT count(*) FROM payments.payments WHERE state = 'captured'),
-           (SELECT count(*) FROM notifications.notifications),
-           (SELECT count(*) FROM notifications.notifications WHERE state = 'sent'),
+           (SELECT count(*) FROM notifications.notifications WHERE kind = 'order.paid'),
+           (SELECT count(*) FROM notifications.notifications WHERE kind = 'order.paid' AND state = 'sent'),
            (SELECT count(*) FROM orders.outbox),
            (SELECT count(*) FROM inventory.outbox),
            (SELECT count(*) FROM payments.outbox),
@@ -36,8 +36,8 @@ const NAMES: [&str; 10] = [
     "orders paid",
     "reservations confirmed",
     "payments captured",
-    "notifications",
-    "notifications sent",
+    "notifications of payment",
+    "notifications of payment sent",
     "events in the outbox of orders",
     "events in the outbox of inventory",
     "events in the outbox of payments",
@@ -52,7 +52,7 @@ impl Ledger {
     }
 
     pub async fn notified(&self) -> Result<i64> {
-        let count = "SELECT count(*) FROM notifications.notifications WHERE state = 'sent'";
+        let count = "SELECT count(*) FROM notifications.notifications WHERE kind = 'order.paid' AND state = 'sent'";
         Ok(self.client.query_one(count, &[]).await?.try_get(0)?)
     }
 

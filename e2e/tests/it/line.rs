@@ -89,7 +89,7 @@ impl Line {
         let wanted = i64::try_from(orders).unwrap();
         let sql = "SELECT (SELECT count(*) FROM orders.orders WHERE status = 'paid'),
                           (SELECT count(*) FROM inventory.reservations WHERE state = 'confirmed'),
-                          (SELECT count(*) FROM notifications.notifications WHERE state = 'sent')";
+                          (SELECT count(*) FROM notifications.notifications WHERE state = 'sent' AND kind = 'order.paid')";
         let mut last = (0, 0, 0);
         let began = tokio::time::Instant::now();
         while last != (wanted, wanted, wanted) {
@@ -133,7 +133,13 @@ impl Line {
             ("reservations", "SELECT count(*) FROM inventory.reservations", wanted),
             ("captured payments", "SELECT count(*) FROM payments.payments WHERE state = 'captured'", wanted),
             ("payments", "SELECT count(*) FROM payments.payments", wanted),
-            ("notifications", "SELECT count(*) FROM notifications.notifications", wanted),
+            // Of its receipt and of its payment; of the first only if it was told before the second was known.
+            ("notices", "SELECT count(*) FROM notifications.notifications", 2 * wanted),
+            (
+                "notices that are not settled",
+                "SELECT count(*) FROM notifications.notifications WHERE state = 'pending'",
+                0,
+            ),
             (
                 "orders whose payment is another or of another amount",
                 "SELECT count(*) FROM orders.orders o JOIN payments.payments p ON p.id = o.transaction_id
