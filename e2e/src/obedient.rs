@@ -49,6 +49,8 @@ pub enum Deed {
     Retry,
     /// Wait for the outside world, [`WAITS`] times, and then succeed.
     Wait,
+    /// The same for somebody else who is in the middle of it.
+    Busy,
     /// Fail for good.
     Reject,
     /// Make PostgreSQL refuse a statement.
@@ -133,7 +135,11 @@ impl Handler for Obedient {
                     verdicts.push(Verdict::Wait("asked to wait".to_owned()));
                     continue;
                 }
-                Deed::Wait => {}
+                Deed::Busy if self.heard(event.id).len() <= WAITS => {
+                    verdicts.push(Verdict::Busy("asked to come again".to_owned()));
+                    continue;
+                }
+                Deed::Wait | Deed::Busy => {}
                 Deed::Reject => verdicts.push(Verdict::Reject("asked to fail for good".to_owned())),
                 Deed::Fault => {
                     tx.query("SELECT 1 / $1::int", &[&0]).await?;
@@ -141,7 +147,7 @@ impl Handler for Obedient {
                 Deed::Panic => panic!("asked to panic"),
                 Deed::Abort => std::process::abort(),
             }
-            if matches!(deed, Deed::Succeed | Deed::Announce | Deed::Slowly | Deed::Wait) {
+            if matches!(deed, Deed::Succeed | Deed::Announce | Deed::Slowly | Deed::Wait | Deed::Busy) {
                 done.push(event);
                 verdicts.push(Verdict::Done);
             }

@@ -127,11 +127,6 @@ impl Sandbox {
         format!("http://127.0.0.1:{}", self.http_port)
     }
 
-    #[must_use]
-    pub fn smtp_url(&self) -> String {
-        format!("smtp://127.0.0.1:{}", self.smtp_port)
-    }
-
     /// What payment-worker needs to find it, and to be found by its callbacks.
     #[must_use]
     pub fn payment_settings(&self) -> BTreeMap<String, String> {
@@ -150,10 +145,11 @@ impl Sandbox {
     #[must_use]
     pub fn notification_settings(&self) -> BTreeMap<String, String> {
         [
-            ("TRANSPORT", "world".to_owned()),
-            ("SMTP_URL", self.smtp_url()),
-            ("SMS_URL", format!("{}/v1/sms", self.url())),
-            ("SMS_KEY", "sandbox-key".to_owned()),
+            ("TRANSPORTS", "email,sms".to_owned()),
+            ("SMTP__HOST", "127.0.0.1".to_owned()),
+            ("SMTP__PORT", self.smtp_port.to_string()),
+            ("SMS__URL", self.url()),
+            ("SMS__KEY", "sandbox-key".to_owned()),
         ]
         .map(|(key, value)| (format!("CONVEYOR__NOTIFICATIONS__{key}"), value))
         .into()

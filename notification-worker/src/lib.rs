@@ -46,14 +46,14 @@ pub async fn run(settings: Settings<Notifications>, stop: CancellationToken) -> 
     for check in Ways::checks(&ways) {
         service.require(check);
     }
+    let of_requests = ways.again(&own)?;
     service.consume_with_effects(&NOTIFICATION_SEND, handlers::Send { ways, settings: Arc::clone(&own), claim_for });
     let Some(tokens) = tokens else {
         return service.run(axum::Router::new()).await;
     };
-    // Ways out of its own: a connection lives on the thread that made it, and that of requests ends first.
     let state = http::State {
         db: service.units().db.clone(),
-        ways: Ways::new(&own)?,
+        ways: of_requests,
         claim_for: Duration::from_millis(own.timeout_ms) + Duration::from_secs(5),
     };
     service.run(http::routes(state, tokens)).await

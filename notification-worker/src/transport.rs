@@ -77,13 +77,13 @@ struct Way<T> {
     transport: T,
     /// How long one letter may take.
     within: Duration,
-    is_away: AtomicBool,
+    /// The same for all ways to one place.
+    is_away: Arc<AtomicBool>,
 }
 
 impl<T: Transport> Way<T> {
     fn new(transport: T, settings: &Notifications) -> Self {
-        metrics::gauge!("conveyor_notifications_away", "channel" => T::CHANNEL.as_str()).set(0);
-        Self { transport, within: Duration::from_millis(settings.timeout_ms), is_away: AtomicBool::new(false) }
+        Self { transport, within: Duration::from_millis(settings.timeout_ms), is_away: Arc::default() }
     }
 
     async fn send(&self, to: &T::Address, letter: &Letter) -> Result<(), NotSent> {
@@ -133,6 +133,19 @@ impl Ways {
             log: settings.uses("log").then(|| Way::new(Log, settings)),
             email: settings.uses("email").then(|| Smtp::new(settings)).transpose()?.map(|it| Way::new(it, settings)),
             sms: settings.uses("sms").then(|| Sms::new(&settings.sms)).transpose()?.map(|it| Way::new(it, settings)),
+        })
+    }
+
+    /// The same ways again, with connections of their own: one that is kept lives on the thread that made it.
+    pub(crate) fn again(&self, settings: &Notifications) -> Result<Self, ConfigError> {
+        fn joined<T>(again: Option<Way<T>>, first: Option<&Way<T>>) -> Option<Way<T>> {
+            again.zip(first).map(|(again, first)| Way { is_away: Arc::clone(&first.is_away), ..again })
+        }
+        let Self { log, email, sms } = Self::new(settings)?;
+        Ok(Self {
+            log: joined(log, self.log.as_ref()),
+            email: joined(email, self.email.as_ref()),
+            sms: joined(sms, self.sms.as_ref()),
         })
     }
 

@@ -21,6 +21,9 @@ pub enum Verdict {
     /// Not now, and for no fault of its own: what it needs of the outside world is away. It waits in the slowest delay
     /// tier, as often as it must, and spends no attempt. Says why.
     Wait(String),
+    /// Not now, for somebody else is in the middle of it, and will be done or be given up on soon. It comes again after
+    /// the shortest delay, and spends no attempt. Says why.
+    Busy(String),
     /// Never: it goes to the dead letters at once. Says why.
     Reject(String),
 }

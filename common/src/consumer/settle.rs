@@ -73,6 +73,14 @@ pub(super) fn onward(shared: &Shared, queue: &'static str, event: &Event, verdic
             );
             ("wait", Some(delayed(queue, event, event.attempt, ms)))
         }
+        Verdict::Busy(why) => {
+            let ms = shared.settings.retry_delays_ms.iter().copied().min().unwrap_or(0);
+            tracing::info!(
+                queue, event.id = %event.id, event.subject, event.attempt, why, delay_ms = ms,
+                "somebody else is in the middle of an event"
+            );
+            ("busy", Some(delayed(queue, event, event.attempt, ms)))
+        }
     };
     metrics::counter!("conveyor_events_total", "queue" => queue, "verdict" => name).increment(1);
     parcel

@@ -48,20 +48,22 @@ async fn what_always_fails_for_now_goes_through_the_tiers_and_dies_with_its_reas
 }
 
 #[tokio::test]
-async fn what_waits_for_the_outside_world_waits_in_the_slowest_tier_and_spends_no_attempt() {
+async fn what_waits_for_others_waits_in_the_tier_it_should_and_spends_no_attempt() {
     let stage = Stage::set().await;
     let worker = stage.work();
-    let patient = asking(Deed::Wait);
+    // For the outside world in the slowest, for a neighbour in the fastest.
+    let patient = [(asking(Deed::Wait), TIERS_MS[1]), (asking(Deed::Busy), TIERS_MS[0])];
     let neighbours = many(5, Deed::Succeed);
-    stage.send(&[std::slice::from_ref(&patient), &neighbours].concat()).await;
-    // At its first attempt still, however often it was heard.
-    stage.until_obeyed(&[std::slice::from_ref(&patient), &neighbours].concat()).await;
-    let heard = stage.obedient.heard(patient.id);
-    assert_eq!(heard.iter().map(|heard| heard.attempt).collect::<Vec<_>>(), [1; WAITS + 1]);
-    let slowest = Duration::from_millis(TIERS_MS[1]);
-    for pair in heard.windows(2) {
-        let waited = pair[1].at - pair[0].at;
-        assert!(waited >= slowest, "heard again after {waited:?} instead of {slowest:?}");
+    let events = [&patient.clone().map(|(event, _)| event)[..], &neighbours].concat();
+    stage.send(&events).await;
+    // At their first attempts still, however often they were heard.
+    stage.until_obeyed(&events).await;
+    for (event, tier) in &patient {
+        let heard = stage.obedient.heard(event.id);
+        assert_eq!(heard.iter().map(|heard| heard.attempt).collect::<Vec<_>>(), [1; WAITS + 1]);
+        let waited: Vec<Duration> = heard.windows(2).map(|pair| pair[1].at - pair[0].at).collect();
+        let tier = Duration::from_millis(*tier);
+        assert!(waited.iter().all(|waited| *waited >= tier), "heard again after {waited:?} instead of {tier:?}");
     }
     assert_eq!(stage.obedient.heard(neighbours[0].id).len(), 1, "its neighbours did not wait");
     worker.stop().await;

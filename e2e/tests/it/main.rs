@@ -8,6 +8,7 @@ mod conflicts;
 mod crashes;
 mod happy;
 mod line;
+mod mails;
 mod once;
 mod origins;
 mod outages;

@@ -20,6 +20,8 @@ const STATE: &str = "SELECT jsonb_build_array(
     (SELECT jsonb_agg(to_jsonb(n) ORDER BY n.event_id) FROM notifications.notifications n)
 )::text";
 
+const TOLD: &str = "SELECT count(*) FROM notifications.notifications WHERE state = 'sent' AND kind = 'order.paid'";
+
 #[tokio::test]
 async fn three_deliveries_of_everything_in_any_order_change_nothing() {
     let line = Line::start().await;
@@ -93,10 +95,7 @@ async fn three_deliveries_of_everything_under_way_end_like_one() {
         }
         let is_still = again.is_empty();
         publish_shuffled(&line, again).await;
-        let told = line
-            .database
-            .count("SELECT count(*) FROM notifications.notifications WHERE state = 'sent' AND kind = 'order.paid'")
-            .await;
+        let told = line.database.count(TOLD).await;
         if is_still && told == 200 {
             break;
         }

@@ -146,7 +146,7 @@ impl Send {
             }
             Decision::Later(why) => {
                 settle(State::Pending, Some(why));
-                Step::Settled(Verdict::Retry(why.to_owned()))
+                Step::Settled(Verdict::Busy(why.to_owned()))
             }
             Decision::Tell => match self.ways.address(contact) {
                 Err(why) => {

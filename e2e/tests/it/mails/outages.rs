@@ -1,0 +1,101 @@
+//! The mail server is away, or does not want a mail.
+
+use std::collections::BTreeSet;
+
+use common::ids::OrderId;
+use e2e::assert_clean;
+use serde_json::json;
+
+use super::{ADDRESS, CUSTOMER, Post, QUEUE, message_id, paid};
+
+const AWAY: &str = r#"conveyor_notifications_away{channel="email"}"#;
+const WAITS: &str = r#"conveyor_events_total{queue="notification.send",verdict="wait"}"#;
+
+#[tokio::test]
+async fn while_the_mail_server_is_down_mail_waits_and_then_all_of_it_arrives_once() {
+    const ORDERS: usize = 40;
+    let post = Post::start(&[]).await;
+    let before = paid(OrderId::generate(), CUSTOMER);
+    post.say(std::slice::from_ref(&before)).await;
+    // Now a connection is kept that will be of no use.
+    post.until_mails(1).await;
+    let events: Vec<_> = (0..ORDERS).map(|_| paid(OrderId::generate(), CUSTOMER)).collect();
+    for fault in ["down", "tempfail"] {
+        post.sandbox.fault("smtp", fault).await;
+        let waits = post.worker.metric(WAITS).await.unwrap_or(0.0);
+        if fault == "down" {
+            post.say(&events).await;
+        }
+        post.worker.until_metric(AWAY, |away| away == 1.0).await;
+        // There are three attempts: if a wait spent one, all would be dead by now.
+        post.worker.until_metric(WAITS, |now| now - waits >= (4 * ORDERS) as f64).await;
+    }
+    let ready = post.worker.http.get("/readyz").await.unwrap();
+    assert_eq!((ready.status.as_u16(), &ready.json()["checks"]["email"]["ok"]), (200, &json!(false)));
+    assert_eq!(post.sandbox.mails().await.len(), 1);
+
+    post.sandbox.fault("smtp", "up").await;
+    let mails = post.until_mails(1 + ORDERS).await;
+    let ids: BTreeSet<&str> = mails.iter().map(|mail| mail.message_id.as_str()).collect();
+    assert_eq!(ids.len(), 1 + ORDERS, "a mail was sent twice");
+    assert!(events.iter().all(|event| ids.contains(message_id(event).as_str())));
+    post.until_noted("sent", 41).await;
+    post.worker.until_metric(AWAY, |away| away == 0.0).await;
+    assert_eq!(post.vhost.ready(&format!("{QUEUE}.dlq")).await, Some(0));
+    post.end().await;
+}
+
+#[tokio::test]
+async fn what_bounces_is_noted_once_with_its_reason_and_holds_up_nobody() {
+    let post = Post::start(&[]).await;
+    post.contact("gone", &json!({"email": "bounce@example.test", "channel": "email"})).await;
+    let bounced = paid(OrderId::generate(), "gone");
+    let good = paid(OrderId::generate(), CUSTOMER);
+    post.say(&[bounced.clone(), paid(OrderId::generate(), "stranger"), good.clone()]).await;
+    for state in ["refused", "no_contact", "sent"] {
+        post.until_noted(state, 1).await;
+    }
+    assert_clean(&post.database, &post.vhost).await;
+    assert_eq!(post.until_mails(1).await[0].message_id, message_id(&good));
+    let client = post.database.connect().await;
+    let sql = "SELECT reason, channel FROM notifications.notifications WHERE event_id = $1";
+    let row = client.query_one(sql, &[&bounced.id]).await.unwrap();
+    let (reason, channel): (String, String) = (row.get(0), row.get(1));
+    assert!(reason.contains("550") && channel == "email", "{reason}");
+    let refused = r#"conveyor_notifications_total{channel="email",outcome="refused"}"#;
+    assert_eq!(post.worker.metric(refused).await, Some(1.0), "it was tried again");
+
+    // An address that was mended counts: a key blocks only what was done.
+    post.contact("gone", &json!({"email": ADDRESS, "channel": "email"})).await;
+    post.say(std::slice::from_ref(&bounced)).await;
+    post.until_noted("sent", 2).await;
+    assert_eq!(post.until_mails(2).await[1].message_id, message_id(&bounced));
+    post.end().await;
+}
+
+#[tokio::test]
+async fn what_is_refused_for_now_is_tried_again() {
+    let post = Post::start(&[]).await;
+    post.contact("late", &json!({"email": "later@example.test", "channel": "email"})).await;
+    let event = paid(OrderId::generate(), "late");
+    post.say(std::slice::from_ref(&event)).await;
+    let mails = post.until_mails(1).await;
+    assert_eq!(
+        (mails[0].message_id.as_str(), mails[0].to.as_str()),
+        (message_id(&event).as_str(), "later@example.test")
+    );
+    post.until_noted("sent", 1).await;
+    let retries = r#"conveyor_events_total{queue="notification.send",verdict="retry"}"#;
+    assert_eq!(post.worker.metric(retries).await, Some(2.0));
+    post.end().await;
+}
+
+#[tokio::test]
+async fn a_server_that_cannot_encrypt_is_sent_nothing_where_encryption_is_wanted() {
+    for tls in ["starttls", "tls"] {
+        let post = Post::start(&[("CONVEYOR__NOTIFICATIONS__SMTP__TLS", tls)]).await;
+        post.say(&[paid(OrderId::generate(), CUSTOMER)]).await;
+        post.worker.until_metric(WAITS, |waits| waits >= 1.0).await;
+        assert!(post.sandbox.mails().await.is_empty(), "{tls}");
+    }
+}
