@@ -204,7 +204,7 @@ fn refund_due(world: &mut World, order: usize, index: usize) -> Result<(), Undon
     match payment::refund_due(attempt, AMOUNT) {
         OnRefund::Refund => change(world, order, index, |attempt| attempt.refund = Some(Refund::Due)),
         OnRefund::Say => world.send(Message::Refunded(order, index)),
-        OnRefund::Nothing => {}
+        OnRefund::Follow => {}
         OnRefund::Early => return Err(Undone("the charge has no outcome yet".to_owned())),
         OnRefund::Never(why) => return Err(Undone(why.to_owned())),
     }
