@@ -74,13 +74,21 @@ impl Service {
         http::get(&format!("{}{}", self.url(), self.ready)).is_ok_and(|(status, _)| status == 200)
     }
 
-    pub fn start(&self, binaries: &Path, database_url: &str, amqp_url: &str, token_secret: &str) -> Result<()> {
+    pub fn start(
+        &self,
+        binaries: &Path,
+        database_url: &str,
+        amqp_url: &str,
+        token_secret: &str,
+        ports: Ports,
+    ) -> Result<()> {
         let mut command = Command::new(binaries.join(self.name));
         command
             .env("CONVEYOR__AUTH__KEYS__MAIN__SECRET", token_secret)
             .env("CONVEYOR__DATABASE__URL", database_url)
             .env("CONVEYOR__BROKER__URL", amqp_url)
-            .env("CONVEYOR__HTTP__BIND", format!("127.0.0.1:{}", self.port));
+            .env("CONVEYOR__HTTP__BIND", format!("127.0.0.1:{}", self.port))
+            .envs(outside_world(self.name, ports));
         self.launch(command)
     }
 
@@ -135,6 +143,28 @@ impl Service {
     fn fail(&self, what: &str) -> Result<()> {
         self.show_log();
         bail!("{} {what}", self.name)
+    }
+}
+
+/// Where a service finds the gateway, or the mail server and the SMS provider. Keys and secret are the sandbox's own.
+fn outside_world(service: &str, ports: Ports) -> Vec<(&'static str, String)> {
+    let sandbox = format!("http://127.0.0.1:{}", ports.sandbox);
+    match service {
+        "payment-worker" => vec![
+            ("CONVEYOR__PAYMENTS__GATEWAY", "http".to_owned()),
+            ("CONVEYOR__PAYMENTS__GATEWAY_URL", sandbox),
+            ("CONVEYOR__PAYMENTS__GATEWAY_KEY", "sandbox-key".to_owned()),
+            ("CONVEYOR__PAYMENTS__CALLBACK_SECRET", "sandbox-callback-secret".to_owned()),
+            ("CONVEYOR__PAYMENTS__CALLBACK_URL", format!("http://127.0.0.1:{}/api/payment/callback", ports.payment)),
+        ],
+        "notification-worker" => vec![
+            ("CONVEYOR__NOTIFICATIONS__TRANSPORTS", "email,sms".to_owned()),
+            ("CONVEYOR__NOTIFICATIONS__SMTP__HOST", "127.0.0.1".to_owned()),
+            ("CONVEYOR__NOTIFICATIONS__SMTP__PORT", ports.smtp.to_string()),
+            ("CONVEYOR__NOTIFICATIONS__SMS__URL", sandbox),
+            ("CONVEYOR__NOTIFICATIONS__SMS__KEY", "sandbox-key".to_owned()),
+        ],
+        _ => Vec::new(),
     }
 }
 

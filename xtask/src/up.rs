@@ -97,7 +97,7 @@ fn bring_up(site: &Site, services: &[Service], sandbox: &Service, backing: &Back
     }
     for service in services.iter().filter(|service| service.process().is_none()) {
         let token_secret = variables.get(token::SECRET).context("the secret of the tokens is missing")?;
-        service.start(&binaries, database_url(&variables, service)?, &backing.amqp_url, token_secret)?;
+        service.start(&binaries, database_url(&variables, service)?, &backing.amqp_url, token_secret, site.ports)?;
     }
     services.iter().try_for_each(Service::await_ready)?;
     say::step("all services are ready");
