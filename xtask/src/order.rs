@@ -95,7 +95,8 @@ fn tell(arguments: &Arguments, placed: &Placed, world: &World, mut card: Option<
             to_cancel = false;
             cancel(placed)?;
         }
-        for step in look(placed, shown.len())? {
+        let known = shown.len();
+        for step in look(placed, known)?.into_iter().skip(known) {
             show(&shown, &step);
             shown.push(step);
         }
