@@ -7,8 +7,7 @@
 use std::{sync::Arc, time::Duration};
 
 use common::outbox::Units;
-use futures_util::{FutureExt as _, StreamExt as _, stream::FuturesUnordered};
-use tokio::time::MissedTickBehavior;
+use tokio::{task::JoinSet, time::MissedTickBehavior};
 use tokio_util::sync::CancellationToken;
 
 use crate::{
@@ -32,12 +31,13 @@ pub(crate) struct Reconciler<G> {
 impl<G: PaymentGateway> Reconciler<G> {
     /// What is under way at the stop is left: its lease ends, and somebody takes it up again.
     pub(crate) async fn run(self, stop: CancellationToken) {
-        stop.run_until_cancelled(self.look()).await;
+        stop.run_until_cancelled(Arc::new(self).look()).await;
     }
 
-    /// One that takes long keeps none of the others waiting.
-    async fn look(&self) {
-        let mut under_way = FuturesUnordered::new();
+    /// One that takes long keeps none of the others waiting. Each is a task of its own, so that none of them holds a
+    /// connection to the database while this waits for one.
+    async fn look(self: Arc<Self>) {
+        let mut under_way = JoinSet::new();
         let mut tick = tokio::time::interval(self.every);
         tick.set_missed_tick_behavior(MissedTickBehavior::Delay);
         loop {
@@ -49,13 +49,18 @@ impl<G: PaymentGateway> Reconciler<G> {
                     if room > 1 && claimed.len() == room {
                         tick.reset_immediately();
                     }
-                    under_way.extend(claimed.into_iter().map(|claimed| self.look_after(claimed)));
-                }
-                Some(first) = under_way.next() => {
-                    let mut outcomes = vec![first];
-                    while let Some(Some(another)) = under_way.next().now_or_never() {
-                        outcomes.push(another);
+                    for claimed in claimed {
+                        let reconciler = Arc::clone(&self);
+                        under_way.spawn(async move { reconciler.look_after(claimed).await });
                     }
+                }
+                Some(first) = under_way.join_next() => {
+                    let mut ended = vec![first];
+                    while let Some(another) = under_way.try_join_next() {
+                        ended.push(another);
+                    }
+                    // One that panicked has said so; its lease ends.
+                    let outcomes: Vec<Outcome> = ended.into_iter().flatten().collect();
                     self.record(&outcomes).await;
                 }
             }
