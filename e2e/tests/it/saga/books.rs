@@ -4,16 +4,13 @@
 
 use std::{
     collections::{BTreeMap, HashMap},
-    sync::{
-        Arc,
-        atomic::{AtomicUsize, Ordering},
-    },
     time::{Duration, Instant},
 };
 
 use e2e::{LONG, eventually, token};
 use fastrand::Rng;
-use tokio::{task::JoinSet, time::sleep};
+use futures_util::StreamExt as _;
+use tokio::time::sleep;
 
 use super::{APPROVED, DECLINED, PRICES, Saga, staff};
 
@@ -35,7 +32,7 @@ const CARDS: [(&str, &str); 14] = [
     ("refund_async", "4000000000000135"),
 ];
 const WALKER: &str = "walker";
-const AT_ONCE: usize = 48;
+const AT_ONCE: usize = 100;
 
 /// What the last mail of an order that stands like this may be called.
 fn is_true(status: &str, subject: &str) -> bool {
@@ -52,7 +49,7 @@ fn is_true(status: &str, subject: &str) -> bool {
     }
 }
 
-#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+#[tokio::test]
 async fn the_books_of_the_whole_world_agree() {
     let number = |name: &str, usual: u64| {
         std::env::var(name).map_or(usual, |text| text.parse().unwrap_or_else(|_| panic!("{name} is no number")))
@@ -62,30 +59,15 @@ async fn the_books_of_the_whole_world_agree() {
     println!("CONVEYOR_SAGA_ORDERS={orders} CONVEYOR_SAGA_SEED={seed}");
     let sandbox_seed = seed.to_string();
     let chance = ["--duplicate-callbacks", "0.3", "--reorder-callbacks", "0.3", "--seed", sandbox_seed.as_str()];
-    let saga = Arc::new(Saga::start(&[], &chance).await);
+    let saga = Saga::start(&[], &chance).await;
     saga.customer(WALKER, None).await;
     for (behaviour, _) in CARDS {
         saga.customer(behaviour, Some(behaviour)).await;
     }
 
     let began = Instant::now();
-    let begun = Arc::new(AtomicUsize::new(0));
-    let mut customers = JoinSet::new();
-    for _ in 0..AT_ONCE {
-        let (saga, begun) = (Arc::clone(&saga), Arc::clone(&begun));
-        customers.spawn(async move {
-            loop {
-                let i = begun.fetch_add(1, Ordering::Relaxed);
-                if i >= orders {
-                    return;
-                }
-                saga.live(Rng::with_seed(seed.wrapping_add(i as u64))).await;
-            }
-        });
-    }
-    while let Some(ended) = customers.join_next().await {
-        ended.unwrap();
-    }
+    let lives = (0..orders).map(|i| saga.live(Rng::with_seed(seed.wrapping_add(i as u64))));
+    futures_util::stream::iter(lives).buffer_unordered(AT_ONCE).collect::<()>().await;
     println!("all orders were placed, and cared for, within {:.1} s", began.elapsed().as_secs_f64());
     // The time of all that nobody cares for is up as soon as no payment is under way.
     saga.until_count("SELECT count(*) FROM payments.payments WHERE state = 'open'", 0).await;
@@ -104,14 +86,13 @@ impl Saga {
         let is_stored = rng.bool();
         let user = if is_stored { behaviour } else { WALKER };
         let (product, price) = PRICES[rng.usize(..PRICES.len())];
-        let quantity = rng.i64(1..=3);
+        let quantity = rng.i64(1..=6);
         let amount = price * quantity;
         let id = self.place(user, &[(product, quantity)]).await;
-        let moment = |rng: &mut Rng| Duration::from_millis(rng.u64(..1_500));
         // Whatever becomes of it, half of them are left in peace.
-        let end = rng.u8(..12);
+        let (end, moment) = (rng.u8(..12), Duration::from_millis(rng.u64(..1_500)));
         let off = async {
-            sleep(moment(&mut rng.fork())).await;
+            sleep(moment).await;
             match end {
                 0..=2 => drop(self.cancel(&id, &token(user)).await),
                 3 | 4 => drop(self.cancel(&id, &staff()).await),
