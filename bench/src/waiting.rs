@@ -67,7 +67,7 @@ impl Bench {
         let load = Load::new(&address, Pace::Flat, orders)?;
         let outcome = load
             .run(self.connections, |load| {
-                self.progress.tick(&format!("{} of {orders} orders answered", load.answered()))
+                self.progress.tick(&format!("{} of {orders} orders answered", load.answered()));
             })
             .await?;
         let sent = i64::try_from(outcome.sent.len())?;

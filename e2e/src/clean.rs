@@ -5,7 +5,7 @@ use migrations::SERVICES;
 use crate::{Database, Vhost, wait::LONG};
 
 /// Where order-api keeps its signals to look at orders again, unless it is told other times. They carry nothing.
-const SIGNALS: [&str; 2] = ["delay.600000", "delay.900000"];
+pub const SIGNALS: [&str; 2] = ["delay.600000", "delay.900000"];
 
 /// Fails if, after a while, an outbox still has a row or a queue a message. What a test expects to find in the dead
 /// letters it takes out first.

@@ -20,7 +20,7 @@ mod token;
 mod vhost;
 mod wait;
 
-pub use clean::assert_clean;
+pub use clean::{SIGNALS, assert_clean};
 pub use database::{Database, PASSWORD};
 pub use logs::show_logs;
 pub use process::{Process, service_settings};

@@ -7,7 +7,7 @@ use stateright::{Model as _, Property};
 
 use crate::{
     workers,
-    world::{Action, Charge, LOCKED_AHEAD, ORDERS, Saga, World},
+    world::{Action, Charge, LOCKED_AHEAD, MOST_ORDERS, Saga, World},
 };
 
 pub fn all() -> Vec<Property<Saga>> {
@@ -24,45 +24,49 @@ pub fn all() -> Vec<Property<Saga>> {
                     && (0..=world.on_hand).contains(&world.reserved)
             },
         ),
-        Property::always("an order's money is captured once at a time", |_: &Saga, world: &World| {
-            (0..ORDERS).all(|order| kept(world, order) <= 1)
+        Property::always("an order's money is captured once at a time", |saga: &Saga, world: &World| {
+            (0..saga.orders).all(|order| kept(world, order) <= 1)
         }),
         // Stock that was locked by request may have been given back again, until the order's own turn comes.
-        Property::always("an order that is paid has its money and its stock was locked", |_: &Saga, world: &World| {
-            (0..ORDERS).filter(|order| world.orders[*order].status == Status::Paid).all(|order| {
-                let stock = world.reservations[order].map(|standing| standing.state);
-                let is_held = matches!(stock, Some(reservation::State::Locked | reservation::State::Confirmed));
-                kept(world, order) == 1 && (is_held || order == LOCKED_AHEAD)
-            })
-        }),
+        Property::always(
+            "an order that is paid has its money and its stock was locked",
+            |saga: &Saga, world: &World| {
+                (0..saga.orders).filter(|order| world.orders[*order].status == Status::Paid).all(|order| {
+                    let stock = world.reservations[order].map(|standing| standing.state);
+                    let is_held = matches!(stock, Some(reservation::State::Locked | reservation::State::Confirmed));
+                    kept(world, order) == 1 && (is_held || order == LOCKED_AHEAD.min(saga.orders - 1))
+                })
+            },
+        ),
         Property::always(
             "whoever is off for good has no money of the customer's that nobody knows of",
-            |_: &Saga, world: &World| {
-                (0..ORDERS)
+            |saga: &Saga, world: &World| {
+                (0..saga.orders)
                     .filter(|order| world.orders[*order].status == Status::Refunded)
                     .all(|order| kept(world, order) == 0)
             },
         ),
         Property::always(
             "once all has settled, there are goods for money and money for goods",
-            |saga: &Saga, world: &World| !has_settled(saga, world) || (0..ORDERS).all(|order| adds_up(world, order)),
-        ),
-        Property::always(
-            "once all has settled, no message is left that cannot be dealt with",
             |saga: &Saga, world: &World| {
-                !has_settled(saga, world)
-                    || world.sent.iter().all(|message| workers::deliver(&mut world.clone(), *message).is_ok())
+                !has_settled(saga, world) || (0..saga.orders).all(|order| adds_up(world, order))
             },
         ),
+        Property::always(
+            "once nothing else happens, no message is left that cannot be dealt with",
+            |saga: &Saga, world: &World| !is_stuck(saga, world),
+        ),
         Property::sometimes("both are paid", |saga: &Saga, world: &World| {
-            saga.stock < 2 || is(world, [Status::Paid, Status::Paid])
+            saga.orders < 2 || saga.stock < 2 || is(world, [Status::Paid, Status::Paid])
         }),
         Property::sometimes("one is paid and the other has no stock", |saga: &Saga, world: &World| {
-            saga.stock > 1 || is(world, [Status::Paid, Status::Rejected])
+            saga.orders < 2 || saga.stock > 1 || is(world, [Status::Paid, Status::Rejected])
         }),
         Property::sometimes(
             "the goods of an order that was called off are sold to the other",
-            |saga: &Saga, world: &World| saga.stock > 1 || is(world, [Status::Refunded, Status::Paid]),
+            |saga: &Saga, world: &World| {
+                saga.orders < 2 || saga.stock > 1 || is(world, [Status::Refunded, Status::Paid])
+            },
         ),
         Property::sometimes("an order fails for good", |_: &Saga, world: &World| {
             world.orders.iter().any(|order| order.status == Status::PaymentFailed)
@@ -70,7 +74,7 @@ pub fn all() -> Vec<Property<Saga>> {
     ]
 }
 
-fn is(world: &World, statuses: [Status; ORDERS]) -> bool {
+fn is(world: &World, statuses: [Status; MOST_ORDERS]) -> bool {
     world.orders.each_ref().map(|order| order.status) == statuses
 }
 
@@ -79,13 +83,40 @@ fn kept(world: &World, order: usize) -> usize {
     world.gateway[order].iter().filter(|charge| **charge == Charge::Captured).count()
 }
 
-/// Nothing more happens by itself, and every deadline has passed: only people could still change something.
+/// All that was said was heard, and nothing more happens by itself. Only people could still change something, or a message
+/// that comes again.
 fn has_settled(saga: &Saga, world: &World) -> bool {
+    match saga.may_come_once {
+        true => is_all_done(world) && nothing_happens(saga, world, |action| !matches!(action, Action::Deliver(_))),
+        false => nothing_happens(saga, world, |_| true),
+    }
+}
+
+fn is_all_done(world: &World) -> bool {
+    world.sent.iter().all(|(_, is_done)| *is_done)
+}
+
+/// What was said and cannot be dealt with, though nothing else happens any more.
+fn is_stuck(saga: &Saga, world: &World) -> bool {
+    if saga.may_come_once {
+        // One that is left would have changed something.
+        let is_first = |action: &Action| match action {
+            Action::Deliver(message) => world.sent.contains(&(*message, false)),
+            _ => true,
+        };
+        return !is_all_done(world) && nothing_happens(saga, world, is_first);
+    }
+    has_settled(saga, world)
+        && world.sent.iter().any(|(message, _)| workers::deliver(&mut world.clone(), *message).is_err())
+}
+
+/// Nothing of this happens by itself, and every deadline has passed.
+fn nothing_happens(saga: &Saga, world: &World, of: impl Fn(&Action) -> bool) -> bool {
+    let by_itself = |action: &Action| !matches!(action, Action::Cancel(..) | Action::Pay(_) | Action::LockAhead(_));
     let mut actions = Vec::new();
     saga.actions(world, &mut actions);
-    let by_itself = |action: &Action| !matches!(action, Action::Cancel(..) | Action::Pay(_) | Action::LockAhead(_));
     world.is_late.iter().all(|is_late| *is_late)
-        && actions.into_iter().filter(by_itself).all(|action| saga.next_state(world, action).is_none())
+        && actions.into_iter().filter(by_itself).filter(of).all(|action| saga.next_state(world, action).is_none())
 }
 
 fn adds_up(world: &World, order: usize) -> bool {

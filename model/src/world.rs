@@ -7,13 +7,13 @@ use stateright::{Model, Property};
 
 use crate::{properties, workers};
 
-/// Both want one piece of the one product.
-pub const ORDERS: usize = 2;
+/// All want one piece of the one product.
+pub const MOST_ORDERS: usize = 2;
 /// Attempts to pay that a customer has.
 pub const MOST_ATTEMPTS: usize = 2;
 
-/// A message that was sent. It stays: it may be delivered at any time, as often as it likes. What is lost and sent again is
-/// a message that is delivered later.
+/// A message that was sent. It stays: it may be delivered at any time, and again at any time after that. What is lost and
+/// sent again is a message that is delivered later.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub enum Message {
     Created(usize),
@@ -71,21 +71,34 @@ pub enum Charge {
 
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub struct World {
-    pub orders: [Order; ORDERS],
-    pub is_late: [bool; ORDERS],
-    pub reservations: [Option<Standing>; ORDERS],
+    pub orders: [Order; MOST_ORDERS],
+    pub is_late: [bool; MOST_ORDERS],
+    pub reservations: [Option<Standing>; MOST_ORDERS],
     pub on_hand: i64,
     pub reserved: i64,
-    pub accounts: [Account; ORDERS],
-    pub gateway: [[Charge; MOST_ATTEMPTS]; ORDERS],
-    /// Sorted, each once.
-    pub sent: Vec<Message>,
+    pub accounts: [Account; MOST_ORDERS],
+    pub gateway: [[Charge; MOST_ATTEMPTS]; MOST_ORDERS],
+    /// Sorted, each once, with whether it need not come any more: it was delivered and done with since it was sent last.
+    pub sent: Vec<(Message, bool)>,
+    may_come_once: bool,
 }
 
 impl World {
     pub fn send(&mut self, message: Message) {
-        if let Err(place) = self.sent.binary_search(&message) {
-            self.sent.insert(place, message);
+        match self.sent.binary_search_by_key(&message, |(sent, _)| *sent) {
+            Ok(place) => self.sent[place].1 = false,
+            Err(place) => self.sent.insert(place, (message, false)),
+        }
+    }
+
+    fn deliver(&mut self, message: Message) {
+        let Ok(place) = self.sent.binary_search_by_key(&message, |(sent, _)| *sent) else { return };
+        let was_done = std::mem::replace(&mut self.sent[place].1, self.may_come_once);
+        // What cannot be dealt with yet comes again.
+        if workers::deliver(self, message).is_err()
+            && let Ok(place) = self.sent.binary_search_by_key(&message, |(sent, _)| *sent)
+        {
+            self.sent[place].1 = was_done;
         }
     }
 }
@@ -115,13 +128,17 @@ pub enum Action {
     GiveBack(usize, usize),
 }
 
-/// The order whose stock may be locked by request, too.
+/// The order whose stock may be locked by request, too, or the last.
 pub const LOCKED_AHEAD: usize = 1;
 
-/// So much stock, for two orders that want one piece each.
+/// So much stock, for so many orders that want one piece each.
 #[derive(Debug, Clone, Copy)]
 pub struct Saga {
     pub stock: i64,
+    pub orders: usize,
+    /// Whether a message may come only once. Where it may not, what was missed is made good when it comes again, so that a
+    /// fence that is not there is not missed; but there is much less to look at.
+    pub may_come_once: bool,
 }
 
 impl Model for Saga {
@@ -131,23 +148,25 @@ impl Model for Saga {
     fn init_states(&self) -> Vec<World> {
         let order = Order { status: Status::Pending, version: 1, paid_by: None, declines: 0 };
         let mut world = World {
-            orders: [order; ORDERS],
-            is_late: [false; ORDERS],
-            reservations: [None; ORDERS],
+            orders: [order; MOST_ORDERS],
+            is_late: [false; MOST_ORDERS],
+            reservations: [None; MOST_ORDERS],
             on_hand: self.stock,
             reserved: 0,
-            accounts: [Account::default(); ORDERS],
-            gateway: [[Charge::default(); MOST_ATTEMPTS]; ORDERS],
+            accounts: [Account::default(); MOST_ORDERS],
+            gateway: [[Charge::default(); MOST_ATTEMPTS]; MOST_ORDERS],
             sent: Vec::new(),
+            may_come_once: self.may_come_once,
         };
-        (0..ORDERS).for_each(|order| world.send(Message::Created(order)));
+        (0..self.orders).for_each(|order| world.send(Message::Created(order)));
         vec![world]
     }
 
     fn actions(&self, world: &World, actions: &mut Vec<Action>) {
-        actions.extend(world.sent.iter().map(|message| Action::Deliver(*message)));
-        actions.extend([Action::LockAhead(LOCKED_AHEAD), Action::Lapse(LOCKED_AHEAD)]);
-        for order in 0..ORDERS {
+        actions.extend(world.sent.iter().map(|(message, _)| Action::Deliver(*message)));
+        let ahead = LOCKED_AHEAD.min(self.orders - 1);
+        actions.extend([Action::LockAhead(ahead), Action::Lapse(ahead)]);
+        for order in 0..self.orders {
             actions.extend([Canceller::Customer, Canceller::Shop].map(|by| Action::Cancel(order, by)));
             actions.extend([Action::Pay(order), Action::TimePasses(order), Action::Look(order)]);
             for attempt in 0..MOST_ATTEMPTS {
@@ -177,8 +196,7 @@ impl Model for Saga {
 /// Lets it happen, if it can.
 pub fn act(world: &mut World, action: Action) {
     match action {
-        // What cannot be dealt with yet comes again.
-        Action::Deliver(message) => drop(workers::deliver(world, message)),
+        Action::Deliver(message) => world.deliver(message),
         Action::Cancel(order, by) => workers::cancel(world, order, by),
         Action::Pay(order) => workers::pay(world, order),
         Action::TimePasses(order) => world.is_late[order] = true,

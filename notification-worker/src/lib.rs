@@ -1,6 +1,6 @@
 //! What customers are told, and that they were told it.
 //!
-//! What may still be told is decided in [`truth`], a pure module: a customer's last word from us must be true.
+//! What may still be told is decided in `truth`, a pure module: a customer's last word from us must be true.
 
 mod contact;
 mod handlers;
