@@ -35,7 +35,7 @@ async fn a_gateway_that_is_away_for_a_while_costs_nobody_an_order_or_an_attempt(
     let orders = saga.place_many("stored").await;
     // It was tried again and again whether the gateway is back: through every pause that there is.
     saga.payments().until_metric(OPENED, |opened| opened >= 5.0).await;
-    assert_eq!(saga.payments().metric(BREAKER).await, Some(2.0));
+    saga.payments().until_metric(BREAKER, |level| level == 2.0).await;
     saga.until_all_are("awaiting_payment").await;
     saga.sandbox.fault("gateway", "up").await;
 

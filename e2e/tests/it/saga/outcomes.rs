@@ -101,7 +101,9 @@ async fn whatever_it_takes_an_order_that_is_paid_is_paid_once() {
     // What is never answered is asked for.
     for card in [CALLBACK_LOST, TIMEOUT, ASYNC] {
         let id = saga.place_one("walker").await;
-        assert_eq!(saga.pay("walker", &id, AMOUNT, card).await.status, 202, "{card}");
+        // Unless its outcome is there before the answer.
+        let answer = saga.pay("walker", &id, AMOUNT, card).await;
+        assert!([200, 202].contains(&answer.status.as_u16()), "{card}: {}", answer.text());
         saga.ends(&id, &PAID).await;
     }
 
@@ -170,16 +172,15 @@ async fn an_order_that_nobody_pays_is_reminded_of_and_expires() {
         ..CANCELLED
     };
     saga.ends(&id, &expired).await;
-    let subjects: Vec<String> = saga.told(&id).await.into_iter().map(|mail| mail.subject).collect();
-    let expected = ["Your order has expired", "Please pay for your order", "We have received your order"];
-    assert_eq!(subjects, expected, "the newest first");
+    let noted = "SELECT count(*) FROM notifications.notifications WHERE kind = 'order.payment_reminder'";
+    assert_eq!(saga.line.database.count(noted).await, 1);
     assert_eq!(saga.try_to_pay("walker", &id, AMOUNT, APPROVED).await.status, 409);
     saga.assert_settled().await;
 }
 
 #[tokio::test]
 async fn money_for_an_order_that_is_off_goes_back() {
-    let saga = Saga::start(&[], &["--processing-ms", "2000"]).await;
+    let saga = Saga::start(&[], &["--processing-ms", "4000"]).await;
     saga.customer("stored", Some("approved")).await;
     saga.customer("walker", None).await;
 
