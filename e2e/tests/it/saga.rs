@@ -86,9 +86,18 @@ impl Saga {
         let items: Vec<Value> =
             items.iter().map(|(id, quantity)| json!({"productId": id, "quantity": quantity})).collect();
         let body = json!({"userId": user, "token": token(user), "orderAmount": decimal(worth(&items)), "items": items});
-        let answer = ask(self.line.api(), Method::POST, "/api/orders/create", &token(user), &signed(body)).await;
+        let answer = self.ask_patiently(Method::POST, "/api/orders/create", &token(user), &signed(body)).await;
         assert_eq!(answer.status, 200, "{}", answer.text());
         answer.json()["orderId"].as_str().unwrap().to_owned()
+    }
+
+    /// Asks order-api, until it is not too busy.
+    async fn ask_patiently(&self, method: Method, path: &str, token: &str, body: &Value) -> Answer {
+        eventually(LONG, &format!("an answer to {path}"), async || {
+            let answer = ask(self.line.api(), method.clone(), path, token, body).await;
+            (answer.status != 503).then_some(answer)
+        })
+        .await
     }
 
     async fn place_one(&self, user: &str) -> String {
@@ -96,7 +105,7 @@ impl Saga {
     }
 
     async fn order(&self, id: &str) -> Value {
-        let answer = ask(self.line.api(), Method::GET, &format!("/api/orders/{id}"), &staff(), &Value::Null).await;
+        let answer = self.ask_patiently(Method::GET, &format!("/api/orders/{id}"), &staff(), &Value::Null).await;
         assert_eq!(answer.status, 200, "{}", answer.text());
         answer.json()
     }
