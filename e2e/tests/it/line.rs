@@ -1,6 +1,7 @@
 //! The four services on a database and a vhost of the test's own.
 
 use std::{
+    collections::BTreeMap,
     sync::{
         Arc,
         atomic::{AtomicUsize, Ordering},
@@ -49,11 +50,19 @@ impl Line {
     }
 
     pub(crate) async fn start_on(database: Database, vhost: Vhost) -> Self {
+        Self::start_with(database, vhost, &BTreeMap::new()).await
+    }
+
+    /// With more settings: those of a service's own section are for that service, all others for every one.
+    pub(crate) async fn start_with(database: Database, vhost: Vhost, more: &BTreeMap<String, String>) -> Self {
         database.load_demo().await;
+        let own = |schema: &str| format!("CONVEYOR__{}__", schema.to_uppercase());
         let mut processes = Vec::new();
         for (name, schema) in SERVICES {
             let mut settings = service_settings(schema, &database, &vhost);
             settings.insert("CONVEYOR__LOG__FILTER".to_owned(), "warn".to_owned());
+            let is_anothers = |key: &str| SERVICES.iter().any(|(_, s)| *s != schema && key.starts_with(&own(s)));
+            settings.extend(more.clone().into_iter().filter(|(key, _)| !is_anothers(key)));
             processes.push(Process::spawn(name, settings).await);
         }
         for process in &mut processes {

@@ -19,6 +19,7 @@ mod reading;
 mod refusals;
 mod replay;
 mod rights;
+mod saga;
 mod shutdown;
 mod signatures;
 mod snippets;

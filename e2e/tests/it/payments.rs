@@ -5,7 +5,7 @@ mod books;
 mod callbacks;
 mod paying;
 mod refunds;
-mod secrets;
+pub(crate) mod secrets;
 mod stored;
 mod together;
 mod trouble;

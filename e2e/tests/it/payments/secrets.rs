@@ -2,15 +2,15 @@
 
 use std::fs;
 
-use e2e::token;
+use e2e::{Database, token};
 use hyper::Method;
 use serde_json::json;
 
 use super::{PROCESS, Till, WALKER, by_card};
 
 /// Digits that nothing else here has.
-const CVV: &str = "9417";
-const NUMBERS: [&str; 15] = [
+pub(crate) const CVV: &str = "9417";
+pub(crate) const NUMBERS: [&str; 15] = [
     "4111111111111111",
     "4000000000000010",
     "4000000000000028",
@@ -84,7 +84,7 @@ async fn nothing_of_a_card_is_left_anywhere() {
     let said = till.workers[0].said();
     assert!(said.contains("\"level\":\"TRACE\""), "it was to say everything");
     said_nothing(&said, "the log");
-    for (table, rows) in dump(&till).await {
+    for (table, rows) in dump(&till.database).await {
         said_nothing(&rows, &table);
     }
     for (queue, _) in till.vhost.depths().await {
@@ -101,8 +101,8 @@ async fn nothing_of_a_card_is_left_anywhere() {
 }
 
 /// All rows of all tables, as text.
-async fn dump(till: &Till) -> Vec<(String, String)> {
-    let client = till.database.connect().await;
+pub(crate) async fn dump(database: &Database) -> Vec<(String, String)> {
+    let client = database.connect().await;
     let tables = "SELECT schemaname || '.' || tablename FROM pg_tables
                   WHERE schemaname NOT IN ('pg_catalog', 'information_schema')";
     let mut dump = Vec::new();
@@ -118,7 +118,7 @@ async fn dump(till: &Till) -> Vec<(String, String)> {
 
 /// A number may hide in a longer text; of so few digits as a CVV has, only those that stand by themselves mean anything,
 /// and not where a UUID has four of its own.
-fn said_nothing(text: &str, place: &str) {
+pub(crate) fn said_nothing(text: &str, place: &str) {
     for number in NUMBERS {
         assert!(!text.contains(number), "{number} is in {place}: {}", around(text, number));
     }

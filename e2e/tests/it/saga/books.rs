@@ -1,0 +1,212 @@
+//! Many orders at once, with every card that there is, called off and run out of time at any moment, callbacks doubled and
+//! in any order: in the end the gateway's ledger, `payments` and the orders say the same, to the cent; no piece of stock is
+//! missing; and the last mail of every order is true.
+
+use std::{
+    collections::{BTreeMap, HashMap},
+    time::{Duration, Instant},
+};
+
+use e2e::{LONG, eventually, token};
+use fastrand::Rng;
+use futures_util::StreamExt as _;
+use tokio::time::sleep;
+
+use super::{APPROVED, DECLINED, PRICES, Saga, staff};
+
+/// What cards do; those with a number can be given by hand as well.
+const CARDS: [(&str, &str); 14] = [
+    ("approved", APPROVED),
+    ("declined", DECLINED),
+    ("insufficient_funds", "4000000000000028"),
+    ("expired_card", "4000000000000036"),
+    ("slow", "4000000000000044"),
+    ("timeout", "4000000000000051"),
+    ("callback_lost", "4000000000000069"),
+    ("callback_twice", "4000000000000077"),
+    ("callback_first", "4000000000000085"),
+    ("error", "4000000000000093"),
+    ("async", "4000000000000101"),
+    ("async_declined", "4000000000000119"),
+    ("refund_refused", "4000000000000127"),
+    ("refund_async", "4000000000000135"),
+];
+const WALKER: &str = "walker";
+const AT_ONCE: usize = 100;
+
+/// What the last mail of an order that stands like this may be called.
+fn is_true(status: &str, subject: &str) -> bool {
+    match status {
+        "paid" => subject == "Your order is paid",
+        "rejected" => subject == "Your order is out of stock",
+        "payment_failed" => subject == "Your payment failed",
+        "expired" => subject == "Your order has expired",
+        "cancelled" => subject == "Your order is cancelled",
+        "refunded" => subject == "Your money is on its way back",
+        // Money that is on its way back is told of when it is back.
+        "refunding" => ["Your order has expired", "Your order is cancelled"].contains(&subject),
+        _ => false,
+    }
+}
+
+#[tokio::test]
+async fn the_books_of_the_whole_world_agree() {
+    let number = |name: &str, usual: u64| {
+        std::env::var(name).map_or(usual, |text| text.parse().unwrap_or_else(|_| panic!("{name} is no number")))
+    };
+    let orders = usize::try_from(number("CONVEYOR_SAGA_ORDERS", 300)).unwrap();
+    let seed = number("CONVEYOR_SAGA_SEED", fastrand::u64(..));
+    println!("CONVEYOR_SAGA_ORDERS={orders} CONVEYOR_SAGA_SEED={seed}");
+    let sandbox_seed = seed.to_string();
+    let chance = ["--duplicate-callbacks", "0.3", "--reorder-callbacks", "0.3", "--seed", sandbox_seed.as_str()];
+    let saga = Saga::start(&[], &chance).await;
+    saga.customer(WALKER, None).await;
+    for (behaviour, _) in CARDS {
+        saga.customer(behaviour, Some(behaviour)).await;
+    }
+
+    let began = Instant::now();
+    let lives = (0..orders).map(|i| saga.live(Rng::with_seed(seed.wrapping_add(i as u64))));
+    futures_util::stream::iter(lives).buffer_unordered(AT_ONCE).collect::<()>().await;
+    println!("all orders were placed, and cared for, within {:.1} s", began.elapsed().as_secs_f64());
+    // The time of all that nobody cares for is up as soon as no payment is under way.
+    saga.until_count("SELECT count(*) FROM payments.payments WHERE state = 'open'", 0).await;
+    let time_is_up = "UPDATE orders.orders SET deadline = now(); UPDATE orders.wakeups SET due = now()";
+    saga.line.database.connect().await.batch_execute(time_is_up).await.unwrap();
+    let dead = saga.bury().await;
+    saga.assert_settled().await;
+    println!("everything was settled within {:.1} s", began.elapsed().as_secs_f64());
+    saga.compare(orders, dead).await;
+}
+
+impl Saga {
+    /// The life of one order, as its customer and chance will have it.
+    async fn live(&self, mut rng: Rng) {
+        let (behaviour, number) = CARDS[rng.usize(..CARDS.len())];
+        let is_stored = rng.bool();
+        let user = if is_stored { behaviour } else { WALKER };
+        let (product, price) = PRICES[rng.usize(..PRICES.len())];
+        let quantity = rng.i64(1..=6);
+        let amount = price * quantity;
+        let id = self.place(user, &[(product, quantity)]).await;
+        // Whatever becomes of it, half of them are left in peace.
+        let (end, moment) = (rng.u8(..12), Duration::from_millis(rng.u64(..1_500)));
+        let off = async {
+            sleep(moment).await;
+            match end {
+                0..=2 => drop(self.cancel(&id, &token(user)).await),
+                3 | 4 => drop(self.cancel(&id, &staff()).await),
+                5 => self.hurry(&id, 0.0).await,
+                _ => {}
+            }
+        };
+        let second = rng.u8(..4);
+        let paying = async {
+            if !is_stored {
+                self.pay_somehow(user, &id, amount, number).await;
+            }
+            // Once more, to be sure; or with cards that are no good; or never mind.
+            match second {
+                0 | 1 => drop(self.pay_somehow(user, &id, amount, APPROVED).await),
+                2 => while self.pay_somehow(user, &id, amount, DECLINED).await == 400 {},
+                _ => {}
+            }
+        };
+        tokio::join!(off, paying);
+    }
+
+    /// Pays as soon as that is possible; says what the answer was, 404 if it never was.
+    async fn pay_somehow(&self, user: &str, id: &str, amount: i64, card: &str) -> u16 {
+        if amount == 0 {
+            return 404;
+        }
+        eventually(LONG * 2, &format!("{id} can be paid for, or not"), async || {
+            let answer = self.try_to_pay(user, id, amount, card).await;
+            match (answer.status.as_u16(), answer.json()["errors"][0]["code"].as_str()) {
+                // Not yet; or never.
+                (404, _) => {
+                    let is_early =
+                        ["pending", "awaiting_payment"].contains(&self.order(id).await["status"].as_str().unwrap());
+                    (!is_early).then_some(404)
+                }
+                (503, _) | (409, Some("payment_open")) => None,
+                (status @ (200 | 202 | 400 | 409), _) => Some(status),
+                (status, _) => panic!("{status}: {}", answer.text()),
+            }
+        })
+        .await
+    }
+
+    /// Takes out of the dead letters what belongs there: the refunds that the gateway refuses for good.
+    async fn bury(&self) -> Vec<String> {
+        let open = "SELECT (SELECT count(*) FROM payments.payments WHERE refund = 'due' OR state = 'open')
+                         + (SELECT count(*) FROM orders.orders o WHERE status IN ('pending', 'awaiting_payment')
+                            OR status = 'refunding' AND NOT EXISTS (
+                                SELECT FROM payments.payments p WHERE p.id = o.transaction_id AND refund = 'refused'))";
+        eventually(LONG * 5, "every order has its end", async || {
+            (self.line.database.count(open).await == 0).then_some(())
+        })
+        .await;
+        let refused = self.line.database.count("SELECT count(*) FROM payments.payments WHERE refund = 'refused'").await;
+        let mut dead: Vec<String> = Vec::new();
+        eventually(LONG, "refused refunds are dead letters", async || {
+            for message in self.line.vhost.drain("payment.settle.dlq").await {
+                assert_eq!(message.header("x-death-kind"), "rejected");
+                dead.extend(message.events().iter().map(|event| event["subject"].as_str().unwrap().to_owned()));
+            }
+            dead.sort();
+            dead.dedup();
+            (i64::try_from(dead.len()).unwrap() == refused).then_some(())
+        })
+        .await;
+        dead
+    }
+
+    async fn compare(&self, orders: usize, dead: Vec<String>) {
+        // By order: captured, given back, how often captured, how often declined.
+        let mut ledger: HashMap<String, [i64; 4]> = HashMap::new();
+        for charge in self.sandbox.ledger().await.charges {
+            assert!(["captured", "declined", "voided"].contains(&charge.status.as_str()), "{charge:?}");
+            let sums = ledger.entry(charge.order_id).or_default();
+            let is_captured = charge.status == "captured";
+            let more = [
+                if is_captured { charge.amount } else { 0 },
+                charge.refunded,
+                is_captured.into(),
+                (charge.status == "declined").into(),
+            ];
+            *sums = std::array::from_fn(|i| sums[i] + more[i]);
+        }
+        // The newest comes first.
+        let mut last_words: HashMap<String, String> = HashMap::new();
+        for mail in self.sandbox.mails().await {
+            let order = mail.text.split(|c: char| !c.is_alphanumeric()).find(|word| word.starts_with("ORD")).unwrap();
+            last_words.entry(order.to_owned()).or_insert(mail.subject);
+        }
+        let rows = self.line.database.connect().await.query(include_str!("books.sql"), &[]).await.unwrap();
+        assert_eq!(rows.len(), orders);
+        let mut outcomes: BTreeMap<String, usize> = BTreeMap::new();
+        let mut totals = [0; 4];
+        for row in rows {
+            let (id, status, amount): (String, String, i64) = (row.get(0), row.get(1), row.get(2));
+            let ours: [i64; 4] = [row.get(3), row.get(4), row.get(5), row.get(6)];
+            let theirs = ledger.remove(&id).unwrap_or_default();
+            assert_eq!(ours, theirs, "{id} {status}: what payments say, and the gateway");
+            let is_refused: bool = row.get(7);
+            let kept = if status == "paid" || is_refused { amount } else { 0 };
+            assert_eq!((ours[0] - ours[1], ours[2] <= 1), (kept, true), "{id} {status}: {ours:?}");
+            assert_eq!((status == "refunding", dead.contains(&id)), (is_refused, is_refused), "{id} {status}");
+            let subject = last_words.get(&id).unwrap_or_else(|| panic!("nobody was told of {id} {status}"));
+            assert!(is_true(&status, subject), "{id} is {status}, and the customer's last mail is {subject:?}");
+            totals = std::array::from_fn(|i| totals[i] + ours[i]);
+            *outcomes.entry(status).or_default() += 1;
+        }
+        // What was voided before anything was charged has no order there.
+        ledger.retain(|_, sums| *sums != [0; 4]);
+        assert!(ledger.is_empty(), "the gateway has charged for no order: {ledger:?}");
+        println!(
+            "{outcomes:?}; captured {} in {}, given back {}, declined {}",
+            totals[0], totals[2], totals[1], totals[3]
+        );
+    }
+}
