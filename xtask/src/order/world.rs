@@ -111,12 +111,18 @@ fn line(charge: &Value) -> String {
     format!(
         "ledger: {}{reason} {} {}, refunded {}, behaviour {}, {}",
         text(&charge["status"]),
-        charge["amount"],
+        in_words(&charge["amount"]),
         text(&charge["currency"]),
-        charge["refunded"],
+        in_words(&charge["refunded"]),
         text(&charge["behaviour"]),
         text(&charge["reference"]),
     )
+}
+
+/// Minor units, of which the demo's currency has a hundred.
+fn in_words(amount: &Value) -> String {
+    let minor = amount.as_u64().unwrap_or_default();
+    format!("{}.{:02}", minor / 100, minor % 100)
 }
 
 fn text(value: &Value) -> &str {
