@@ -20,24 +20,32 @@ use crate::{http, sign, signals, token};
 /// customer pays by themselves, as soon as payment is due:
 ///   cargo xtask order --card insufficient_funds
 ///   cargo xtask order --product P003=2 --card 4000000000000101 --cancel
+///   cargo xtask order --card declined --card approved --refund
 #[derive(Args)]
 #[command(verbatim_doc_comment)]
 pub struct Arguments {
     /// What is ordered, and how many; may be repeated [default: P001=2 and P002=1]
     #[arg(long, value_name = "ID=QUANTITY", value_parser = line)]
     product: Vec<(String, u32)>,
-    /// Pay with this card: its number, or the name of what it does (see the sandbox's page /cards)
+    /// Pay with this card: its number, or the name of what it does (see the sandbox's page /cards); where it is repeated,
+    /// the next is tried when one is declined
     #[arg(long, value_name = "NUMBER|NAME")]
-    card: Option<String>,
+    card: Vec<String>,
     /// Call the order off: at once, or, with --card, as soon as the payment is on its way
     #[arg(long)]
     cancel: bool,
+    /// Have the shop call it off once it is paid: the goods go back, and the money
+    #[arg(long, conflicts_with = "cancel")]
+    refund: bool,
     /// Whose order it is [default: 123456; with --card: guest, who has no stored payment method]
     #[arg(long)]
     user: Option<String>,
     /// Keep watching after the outcome, until Ctrl-C
     #[arg(long)]
     watch: bool,
+    /// How many seconds to wait for the outcome: an order that nobody pays has one after its deadline
+    #[arg(long, value_name = "SECONDS", default_value_t = PATIENCE.as_secs())]
+    wait: u64,
 }
 
 const PATIENCE: Duration = Duration::from_secs(60);
@@ -70,30 +78,33 @@ pub fn run(arguments: &Arguments) -> Result<ExitCode> {
     let variables = site.variables();
     let api = variables.get("CONVEYOR_ORDER_API_URL").context("nothing runs here: `cargo xtask up` first")?;
     let world = World::of(&variables);
-    let card = arguments.card.as_deref().map(|card| world.card(card)).transpose()?;
-    let user = arguments.user.as_deref().unwrap_or(if card.is_some() { GUEST } else { token::USER });
+    let cards = arguments.card.iter().map(|card| world.card(card)).collect::<Result<Vec<_>>>()?;
+    let user = arguments.user.as_deref().unwrap_or(if cards.is_empty() { token::USER } else { GUEST });
     if user != token::USER {
         sign::register_user(&site, user, api)?;
         world.introduce(user, &token::issue(&variables, user, "customer", 1)?)?;
     }
     let placed = place_for(&site, api, user, &arguments.product)?;
     println!("{} of {user} accepted in {:.1} ms", placed.id, placed.took.as_secs_f64() * 1000.0);
-    let story = tell(arguments, &placed, &world, card);
+    let shop = token::issue(&variables, "shop", "staff", 60)?;
+    let story = tell(arguments, &placed, &world, cards, &shop);
     world.tell_end(&placed.id)?;
     story
 }
 
 /// The timeline, until the outcome.
-fn tell(arguments: &Arguments, placed: &Placed, world: &World, mut card: Option<String>) -> Result<ExitCode> {
+fn tell(arguments: &Arguments, placed: &Placed, world: &World, cards: Vec<String>, shop: &str) -> Result<ExitCode> {
     let began = Instant::now();
     let mut shown: Vec<Step> = Vec::new();
     let mut payment: Option<JoinHandle<Result<(u16, Value)>>> = None;
     let mut declined = false;
     let mut to_cancel = arguments.cancel;
+    let mut to_refund = arguments.refund;
+    let mut cards = cards.into_iter().peekable();
     loop {
-        if to_cancel && card.is_none() {
+        if to_cancel && cards.peek().is_none() {
             to_cancel = false;
-            cancel(placed)?;
+            cancel(placed, &placed.token)?;
         }
         let known = shown.len();
         for step in look(placed, known)?.into_iter().skip(known) {
@@ -101,8 +112,13 @@ fn tell(arguments: &Arguments, placed: &Placed, world: &World, mut card: Option<
             shown.push(step);
         }
         let status = shown.last().map_or("", |step| &step.status);
+        if status == "paid" && std::mem::take(&mut to_refund) {
+            cancel(placed, shop)?;
+            continue;
+        }
         if status == "awaiting_payment"
-            && let Some(card) = card.take()
+            && payment.is_none()
+            && let Some(card) = cards.next()
         {
             println!("{:29}paying with card …{}", "", card.get(card.len().saturating_sub(4)..).unwrap_or_default());
             payment = Some(pay(placed, world, &card)?);
@@ -110,18 +126,22 @@ fn tell(arguments: &Arguments, placed: &Placed, world: &World, mut card: Option<
         if let Some(done) = payment.take_if(|payment| payment.is_finished()) {
             let (status, answer) = done.join().unwrap_or_else(|_| bail!("the thread that pays panicked"))?;
             println!("{:29}payment: {status} {}", "", answer["message"].as_str().unwrap_or_default());
-            declined = status >= 400;
+            declined = status >= 400 && cards.peek().is_none();
+            // The order hears of it a moment later.
+            continue;
         }
         // What is off while money was or may be taken goes on: the money comes back.
         let is_over = is_outcome(status) && !(status != "paid" && world.holds_money(&placed.id)?);
-        declined |= status == "awaiting_payment" && payment.is_none() && world.declined(&placed.id)?;
+        let is_left = cards.peek().is_none() && payment.is_none();
+        declined |= status == "awaiting_payment" && is_left && world.declined(&placed.id)?;
         if !arguments.watch && payment.is_none() && (is_over || declined && !to_cancel) {
+            let wanted = if arguments.refund { "refunded" } else { "paid" };
             let as_wanted =
-                if arguments.cancel { ["cancelled", "refunded"].contains(&status) } else { status == "paid" };
+                if arguments.cancel { ["cancelled", "refunded"].contains(&status) } else { status == wanted };
             return Ok(if as_wanted { ExitCode::SUCCESS } else { ExitCode::FAILURE });
         }
-        if !arguments.watch && began.elapsed() > PATIENCE {
-            bail!("no outcome within {} s; it is `{status}`", PATIENCE.as_secs());
+        if !arguments.watch && began.elapsed() > Duration::from_secs(arguments.wait) {
+            bail!("no outcome within {} s; it is `{status}`", arguments.wait);
         }
         if signals::pause(GLANCE).is_err() {
             return Ok(ExitCode::SUCCESS);
@@ -188,9 +208,8 @@ fn pay(placed: &Placed, world: &World, card: &str) -> Result<JoinHandle<Result<(
     Ok(thread::spawn(move || http::post_as(&url, &token, &request.to_string())))
 }
 
-fn cancel(placed: &Placed) -> Result<()> {
-    let (status, answer) =
-        http::post_as(&format!("{}/api/orders/{}/cancel", placed.api, placed.id), &placed.token, "")?;
+fn cancel(placed: &Placed, token: &str) -> Result<()> {
+    let (status, answer) = http::post_as(&format!("{}/api/orders/{}/cancel", placed.api, placed.id), token, "")?;
     println!("{:29}calling it off: {status} {}", "", answer["message"].as_str().unwrap_or_default());
     Ok(())
 }
