@@ -1,11 +1,11 @@
 //! Whether what the workers had said before this process was listening has been heard.
 //!
 //! An order whose deadline passed while nobody listened may have been paid in time: what says so waits in
-//! `orders.progress`. So after a start, and after every reconnect, nothing expires until a marker that was sent through that
+//! `orders.progress`. So after a start, after every reconnect, and after the database was away, nothing expires until a marker that was sent through that
 //! queue has come out of it, twice, for what came out together with the first may not be committed yet. Another process may
 //! take a marker; then it is sent again. What cannot be found out within a minute is not waited for any longer.
 
-use std::time::Duration;
+use std::{sync::Arc, time::Duration};
 
 use common::{
     broker::{LinkState, topology::ORDERS_PROGRESS},
@@ -13,7 +13,7 @@ use common::{
     signals::Signals,
 };
 use tokio::{
-    sync::watch,
+    sync::{Notify, watch},
     time::{Instant, sleep, sleep_until, timeout},
 };
 use uuid::Uuid;
@@ -37,12 +37,33 @@ impl Markers {
     }
 }
 
+/// Whether it is so.
+pub(crate) struct CaughtUp {
+    is_so: watch::Receiver<bool>,
+    doubt: Arc<Notify>,
+}
+
+impl CaughtUp {
+    /// Returns when it is.
+    pub(crate) async fn wait(&mut self) {
+        if self.is_so.wait_for(|is_so| *is_so).await.is_err() {
+            std::future::pending::<()>().await;
+        }
+    }
+
+    /// It may not be so any more, and is found out again.
+    pub(crate) async fn doubt(&mut self) {
+        self.doubt.notify_one();
+        // Else the old answer would be taken for the new one.
+        let _ = timeout(PASSAGE, self.is_so.wait_for(|is_so| !is_so)).await;
+    }
+}
+
 /// What tells whether it is so, and the task that finds out, for ever.
-pub(crate) fn caught_up(
-    markers: &Markers,
-    signals: Signals,
-) -> (watch::Receiver<bool>, impl Future<Output = ()> + use<>) {
-    let (said, caught_up) = watch::channel(false);
+pub(crate) fn caught_up(markers: &Markers, signals: Signals) -> (CaughtUp, impl Future<Output = ()> + use<>) {
+    let (said, is_so) = watch::channel(false);
+    let doubt = Arc::new(Notify::new());
+    let caught_up = CaughtUp { is_so, doubt: Arc::clone(&doubt) };
     let heard = markers.0.subscribe();
     let task = async move {
         let mut connection = signals.connection();
@@ -56,7 +77,10 @@ pub(crate) fn caught_up(
                 () = until(&mut connection, !was_up) => continue,
             }
             said.send_replace(true);
-            until(&mut connection, !was_up).await;
+            tokio::select! {
+                () = until(&mut connection, !was_up) => {}
+                () = doubt.notified() => {}
+            }
             said.send_replace(false);
         }
     };

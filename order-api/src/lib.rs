@@ -143,6 +143,10 @@ pub async fn run(settings: Settings<Orders>, stop: CancellationToken) -> Result<
     let turns = turns::Turns::new(&own, common.database.pool_size);
     let tokens = if serves_http { Some(Tokens::new(&common.auth)?) } else { None };
     let looks = common.parts.runs(ORDERS_TIMEOUT.name);
+    if looks && !common.parts.runs(ORDERS_PROGRESS.name) {
+        let why = "orders.timeout needs orders.progress in the same process, to know what was paid in time";
+        return Err(ConfigError(format!("parts: {why}")).into());
+    }
     let mut service = Service::with_delays(ABOUT, common, &own.times.delays_ms(), stop)?;
     let markers = caught_up::Markers::new();
     service.consume(&ORDERS_PROGRESS, handlers::Progress { markers: markers.clone() });

@@ -15,12 +15,13 @@ use common::{
     signals::Signals,
 };
 use time::OffsetDateTime;
-use tokio::sync::{Notify, watch};
+use tokio::sync::Notify;
 use tokio_util::sync::CancellationToken;
 use uuid::Uuid;
 
 use crate::{
     announce::announce,
+    caught_up::CaughtUp,
     order::{Happened, Next, again, next},
     store::{
         self, Transition,
@@ -41,13 +42,12 @@ pub(crate) async fn look_for_ever(
     units: Units,
     times: Times,
     look: Arc<Notify>,
-    mut caught_up: watch::Receiver<bool>,
+    mut caught_up: CaughtUp,
     stop: CancellationToken,
 ) {
     let mut backoff = Backoff::new(Duration::from_millis(20), Duration::from_secs(2));
     let pause = Duration::from_millis(times.look_ms.into());
-    let ready = async |caught_up: &mut watch::Receiver<bool>| caught_up.wait_for(|is_so| *is_so).await.is_ok();
-    while let Some(true) = stop.run_until_cancelled(ready(&mut caught_up)).await {
+    while stop.run_until_cancelled(caught_up.wait()).await.is_some() {
         let idle = match pass(&units, &times).await {
             Ok(0) => {
                 backoff.reset();
@@ -63,6 +63,8 @@ pub(crate) async fn look_for_ever(
             Err(error) => {
                 tracing::warn!(%error, "orders whose time is up could not be looked at");
                 stop.run_until_cancelled(backoff.wait()).await;
+                // What the workers have said meanwhile could not be recorded either.
+                caught_up.doubt().await;
                 false
             }
         };

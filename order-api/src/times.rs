@@ -26,8 +26,8 @@ impl Default for Times {
     }
 }
 
-/// The longest that a refund is left alone before it is asked for again.
-const LONGEST_REFUND_PAUSE: Duration = Duration::hours(1);
+/// How often a refund is asked for again: what has not come of it by then was not lost, and is somebody's to mend.
+const REFUND_LOOKS: i32 = 5;
 
 impl Times {
     pub(crate) fn check(&self) -> Result<(), ConfigError> {
@@ -81,9 +81,8 @@ impl Times {
                 let reminder = order.deadline - self.clock(now).remind_before;
                 [stuck, reminder, order.deadline].into_iter().filter(|at| *at > now).min().or(Some(order.deadline))
             }
-            Status::Refunding => {
-                let pause: Duration = Duration::minutes(1) * 2_i32.pow(looks.clamp(0, 6).unsigned_abs());
-                Some(now + pause.min(LONGEST_REFUND_PAUSE))
+            Status::Refunding if looks < REFUND_LOOKS => {
+                Some(now + Duration::minutes(1) * 2_i32.pow(looks.clamp(0, REFUND_LOOKS).unsigned_abs()))
             }
             _ => None,
         }

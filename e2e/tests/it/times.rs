@@ -1,11 +1,13 @@
 //! What time brings to an order, and what may come too late.
 
 use common::{
+    broker::topology::{Topology, WORK_QUEUES},
+    config::Consumer,
     events::{PaymentCompleted, PaymentFailed, PaymentRefunded},
     ids::{OrderId, TransactionId},
     money::Money,
 };
-use e2e::{LONG, eventually, in_seconds, token, token_with};
+use e2e::{Database, LONG, Proxy, Vhost, eventually, in_seconds, token, token_with};
 use hyper::Method;
 use serde_json::{Value, json};
 
@@ -206,4 +208,34 @@ async fn what_may_have_been_lost_is_said_again() {
     let event = &said[0].events()[0];
     assert_eq!((&event["type"], &event["subject"]), (&json!("order.created"), &json!(order.to_string())));
     assert_eq!(event["data"]["items"].as_array().unwrap().len(), 2);
+}
+
+#[tokio::test]
+async fn what_was_paid_in_time_is_paid_though_the_database_was_away() {
+    const ORDERS: usize = 60;
+    let (database, vhost) = (Database::create().await, Vhost::create().await);
+    database.load_demo().await;
+    let delays = Consumer::default().retry_delays_ms;
+    Topology::new(WORK_QUEUES, &delays).declare(&vhost.channel().await).await.unwrap();
+    let way = Proxy::to(database.address()).await;
+    let through = database.url_through(&way.address(), "orders");
+    let api = Alone::another(&database, &vhost, &[(LOOK_MS, "10"), ("CONVEYOR__DATABASE__URL", &through)]).await;
+    let alone = Alone { api, database, vhost };
+    let mut orders = Vec::new();
+    for _ in 0..ORDERS {
+        orders.push(alone.place().await);
+    }
+    alone.lock(&orders).await;
+    let due = "SELECT count(*) FROM orders.orders WHERE status = 'awaiting_payment'";
+    until_count(&alone.database, due, i64::try_from(ORDERS).unwrap()).await;
+    way.cut().await;
+    eventually(LONG, "it notices", async || (alone.api.http.get("/readyz").await.ok()?.status == 503).then_some(()))
+        .await;
+    pay(&alone, &orders, TransactionId::generate()).await;
+    let time_passes = "UPDATE orders.orders SET deadline = now(); UPDATE orders.wakeups SET due = now()";
+    alone.database.connect().await.batch_execute(time_passes).await.unwrap();
+    way.mend().await;
+    let paid = "SELECT count(*) FROM orders.orders WHERE status = 'paid'";
+    until_count(&alone.database, paid, i64::try_from(ORDERS).unwrap()).await;
+    assert_eq!(alone.database.count("SELECT count(*) FROM orders.history WHERE status = 'expired'").await, 0);
 }
