@@ -92,6 +92,7 @@ fn announce(world: &mut World, index: usize, announcement: &Announcement) {
         Announcement::RefundDue(said) => Message::RefundDue(index, attempt_of(index, said.transaction_id)),
         Announcement::PaymentDeclined(_)
         | Announcement::PaymentReminder(_)
+        | Announcement::Received(_)
         | Announcement::Rejected(_)
         | Announcement::Refunded(_) => return,
     };

@@ -22,7 +22,7 @@ use uuid::Uuid;
 use crate::{
     announce::announce,
     caught_up::CaughtUp,
-    order::{Happened, Next, again, next},
+    order::{Happened, Next, again, next, received},
     store::{
         self, Transition,
         wakeups::{self, Open},
@@ -119,7 +119,7 @@ async fn pass(units: &Units, times: &Times) -> Result<usize, DbError> {
         let mut failed = None;
         wakeup.orders.retain(|id| {
             let Some(open) = open.get_mut(id) else { return false };
-            match look_at(&mut unit, open, times, now) {
+            match look_at(&mut unit, open, looks, times, now) {
                 Ok(transition) => transitions.extend(transition),
                 Err(error) => failed = Some(error),
             }
@@ -143,35 +143,42 @@ async fn pass(units: &Units, times: &Times) -> Result<usize, DbError> {
 fn look_at(
     unit: &mut Unit,
     open: &mut Open,
+    looks: i32,
     times: &Times,
     now: OffsetDateTime,
 ) -> Result<Option<Transition>, DbError> {
     let id = open.order.id;
-    match next(&open.order, &Happened::Looked(times.clock(now))) {
-        Next::Changed { order, announcements, detail } => {
-            announce(&mut unit.outbox, None, &id, &announcements).map_err(DbError::unexpected)?;
-            open.order = order.clone();
-            return Ok(Some(Transition { order, cause: TIME.to_owned(), detail }));
-        }
-        _ if !times.is_stuck(open.created_at, now) => {}
-        _ => {
-            let said = match (again(&open.order), open.lines.take()) {
-                (Some(announcement), _) => announce(&mut unit.outbox, None, &id, &[announcement]),
-                (None, Some(items)) => {
-                    let created = OrderCreated {
-                        order_id: id,
-                        user_id: open.order.user_id.clone(),
-                        version: open.order.version,
-                        amount: open.order.amount,
-                        items,
-                    };
-                    unit.outbox.announce(None, &id, &created)
-                }
-                (None, None) => Ok(()),
-            };
-            said.map_err(DbError::unexpected)?;
-            metrics::counter!("conveyor_orders_announced_again_total").increment(1);
-        }
+    if let Next::Changed { order, announcements, detail } = next(&open.order, &Happened::Looked(times.clock(now))) {
+        announce(&mut unit.outbox, None, &id, &announcements).map_err(DbError::unexpected)?;
+        open.order = order.clone();
+        return Ok(Some(Transition { order, cause: TIME.to_owned(), detail }));
+    }
+    if looks == 0 {
+        announce(&mut unit.outbox, None, &id, received(&open.order).as_slice()).map_err(DbError::unexpected)?;
+    }
+    if times.is_stuck(open.created_at, now) {
+        say_again(unit, open).map_err(DbError::unexpected)?;
     }
     Ok(None)
+}
+
+/// Announces an order that nothing has come of for long as it was announced before.
+fn say_again(unit: &mut Unit, open: &mut Open) -> Result<(), serde_json::Error> {
+    let order = &open.order;
+    match (again(order), open.lines.take()) {
+        (Some(announcement), _) => announce(&mut unit.outbox, None, &order.id, &[announcement])?,
+        (None, Some(items)) => {
+            let created = OrderCreated {
+                order_id: order.id,
+                user_id: order.user_id.clone(),
+                version: order.version,
+                amount: order.amount,
+                items,
+            };
+            unit.outbox.announce(None, &order.id, &created)?;
+        }
+        (None, None) => return Ok(()),
+    }
+    metrics::counter!("conveyor_orders_announced_again_total").increment(1);
+    Ok(())
 }

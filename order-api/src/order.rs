@@ -19,7 +19,7 @@ use std::{fmt, str::FromStr};
 use common::{
     events::{
         OrderCancelled, OrderExpired, OrderPaid, OrderPaymentDeclined, OrderPaymentDue, OrderPaymentFailed,
-        OrderPaymentReminder, OrderRefundDue, OrderRefunded, OrderRejected, Shortage,
+        OrderPaymentReminder, OrderReceived, OrderRefundDue, OrderRefunded, OrderRejected, Shortage,
     },
     ids::{OrderId, TransactionId, UserId},
     money::Money,
@@ -156,6 +156,7 @@ pub struct Clock {
 /// What everyone must hear.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Announcement {
+    Received(OrderReceived),
     PaymentDue(OrderPaymentDue),
     PaymentDeclined(OrderPaymentDeclined),
     PaymentReminder(OrderPaymentReminder),
@@ -277,6 +278,21 @@ pub fn again(order: &Order) -> Option<Announcement> {
         }
         _ => None,
     }
+}
+
+/// What a customer may hear of an order that has no answer yet when it is looked at first. Most are answered long before,
+/// and nobody wants two mails within a second.
+#[must_use]
+pub fn received(order: &Order) -> Option<Announcement> {
+    if order.status.is_answered() || order.declines > 0 || order.reminded {
+        return None;
+    }
+    Some(Announcement::Received(OrderReceived {
+        order_id: order.id,
+        user_id: order.user_id.clone(),
+        version: order.version,
+        amount: order.amount,
+    }))
 }
 
 fn looked(order: &Order, clock: Clock) -> Next {

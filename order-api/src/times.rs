@@ -14,6 +14,8 @@ pub struct Times {
     pub deadline_ms: u32,
     /// How long before the deadline a customer is reminded to pay; 0 for never.
     pub remind_before_ms: u32,
+    /// When a customer hears that the order was received, if it has not come to anything by then.
+    pub received_ms: u32,
     /// When an order that waits for stock or payment is announced again, for its announcement may have been lost.
     pub stuck_ms: u32,
     /// How often it is looked for orders whose time is up, if nothing wakes anybody.
@@ -22,7 +24,13 @@ pub struct Times {
 
 impl Default for Times {
     fn default() -> Self {
-        Self { deadline_ms: 15 * 60_000, remind_before_ms: 5 * 60_000, stuck_ms: 60_000, look_ms: 5_000 }
+        Self {
+            deadline_ms: 15 * 60_000,
+            remind_before_ms: 5 * 60_000,
+            received_ms: 2_000,
+            stuck_ms: 60_000,
+            look_ms: 2_000,
+        }
     }
 }
 
@@ -34,6 +42,7 @@ impl Times {
         const MONTH_MS: u32 = 30 * 24 * 60 * 60 * 1_000;
         bounded("orders.times.deadline_ms", self.deadline_ms, 100, MONTH_MS)?;
         bounded("orders.times.remind_before_ms", self.remind_before_ms, 0, MONTH_MS)?;
+        bounded("orders.times.received_ms", self.received_ms, 100, MONTH_MS)?;
         bounded("orders.times.stuck_ms", self.stuck_ms, 100, MONTH_MS)?;
         bounded("orders.times.look_ms", self.look_ms, 10, 600_000)
     }
@@ -59,7 +68,7 @@ impl Times {
 
     /// How long after an order was accepted it is looked at first.
     pub(crate) fn first_look_ms(&self) -> i64 {
-        (self.deadline_ms - self.remind_before()).min(self.stuck_ms).into()
+        (self.deadline_ms - self.remind_before()).min(self.stuck_ms).min(self.received_ms).into()
     }
 
     /// Whether what was announced of an order may have been lost by now.

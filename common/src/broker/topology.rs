@@ -13,7 +13,7 @@ use lapin::{
 use super::connection::BrokerError;
 use crate::events::{
     InventoryLocked, InventoryRejected, OrderCancelled, OrderCreated, OrderExpired, OrderPaid, OrderPaymentDeclined,
-    OrderPaymentDue, OrderPaymentFailed, OrderPaymentReminder, OrderRefundDue, OrderRefunded, OrderRejected, Payload,
+    OrderPaymentDue, OrderPaymentFailed, OrderPaymentReminder, OrderReceived, OrderRefundDue, OrderRefunded, OrderRejected, Payload,
     PaymentCompleted, PaymentFailed, PaymentRefunded,
 };
 
@@ -51,7 +51,7 @@ pub const PAYMENT_SETTLE: WorkQueue = WorkQueue {
 pub const NOTIFICATION_SEND: WorkQueue = WorkQueue {
     name: "notification.send",
     hears: &[
-        OrderCreated::TYPE,
+        OrderReceived::TYPE,
         OrderPaymentDeclined::TYPE,
         OrderPaymentReminder::TYPE,
         OrderPaid::TYPE,

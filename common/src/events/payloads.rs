@@ -38,6 +38,17 @@ pub struct OrderCreated {
 }
 payload!(OrderCreated = "order.created");
 
+/// An order that was accepted is not answered at once, and its customer may hear that it is known.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct OrderReceived {
+    pub order_id: OrderId,
+    pub user_id: UserId,
+    pub version: i32,
+    pub amount: Money,
+}
+payload!(OrderReceived = "order.received");
+
 /// Stock is locked; the customer owes `amount`, until the deadline. Said once in an order's life, and again, as it was,
 /// where nothing has come of it for long.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]

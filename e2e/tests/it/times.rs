@@ -19,6 +19,7 @@ use crate::{
 const DEADLINE_MS: &str = "CONVEYOR__ORDERS__TIMES__DEADLINE_MS";
 const REMIND_BEFORE_MS: &str = "CONVEYOR__ORDERS__TIMES__REMIND_BEFORE_MS";
 const STUCK_MS: &str = "CONVEYOR__ORDERS__TIMES__STUCK_MS";
+const RECEIVED_MS: &str = "CONVEYOR__ORDERS__TIMES__RECEIVED_MS";
 const LOOK_MS: &str = "CONVEYOR__ORDERS__TIMES__LOOK_MS";
 
 async fn until(alone: &Alone, order: OrderId, status: &str) -> Value {
@@ -71,12 +72,36 @@ async fn whoever_does_not_pay_is_reminded_and_then_the_order_expires() {
     let mut told = heard(&alone, "notification.send").await;
     told.sort();
     assert_eq!(
-        told.iter().filter(|kind| *kind != "order.created").collect::<Vec<_>>(),
+        told.iter().filter(|kind| *kind != "order.received").collect::<Vec<_>>(),
         ["order.expired", "order.expired", "order.payment_reminder"]
     );
     for queue in ["inventory.settle", "payment.settle"] {
         assert_eq!(heard(&alone, queue).await, ["order.expired", "order.expired"], "{queue}");
     }
+}
+
+#[tokio::test]
+async fn who_is_not_answered_at_once_hears_that_the_order_is_known_and_nobody_else() {
+    let alone = Alone::start(&[(LOOK_MS, "20"), (RECEIVED_MS, "600000")]).await;
+    let (answered, waits) = (alone.place().await, alone.place().await);
+    alone.lock(&[answered]).await;
+    until(&alone, answered, "awaiting_payment").await;
+    pay(&alone, &[answered], TransactionId::generate()).await;
+    until(&alone, answered, "paid").await;
+    let pass_time = "UPDATE orders.wakeups SET due = now()";
+    // It is looked at again, and nothing is said again.
+    for looks in [1, 2] {
+        alone.database.connect().await.batch_execute(pass_time).await.unwrap();
+        let looked_at = format!("SELECT count(*) FROM orders.wakeups WHERE looks = {looks}");
+        until_count(&alone.database, &looked_at, 1).await;
+    }
+    until_count(&alone.database, "SELECT count(*) FROM orders.outbox", 0).await;
+    let parcels = alone.vhost.drain("notification.send").await;
+    let told: Vec<_> = parcels.iter().flat_map(e2e::Message::events).collect();
+    let mut told: Vec<_> = told.iter().map(|event| (event["type"].as_str(), event["subject"].as_str())).collect();
+    told.sort();
+    let (answered, waits) = (answered.to_string(), waits.to_string());
+    assert_eq!(told, [(Some("order.paid"), Some(&*answered)), (Some("order.received"), Some(&*waits))]);
 }
 
 #[tokio::test]
