@@ -2,8 +2,8 @@
 
 use common::{
     events::{
-        Event, OrderCancelled, OrderExpired, OrderPaid, OrderPaymentDeclined, OrderPaymentFailed,
-        OrderPaymentReminder, OrderReceived, OrderRefunded, OrderRejected, Payload, Shortage,
+        Event, OrderCancelled, OrderExpired, OrderPaid, OrderPaymentDeclined, OrderPaymentFailed, OrderPaymentReminder,
+        OrderReceived, OrderRefunded, OrderRejected, Payload, Shortage,
     },
     ids::{OrderId, UserId},
     money::{Currency, Money},

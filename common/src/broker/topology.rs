@@ -13,8 +13,8 @@ use lapin::{
 use super::connection::BrokerError;
 use crate::events::{
     InventoryLocked, InventoryRejected, OrderCancelled, OrderCreated, OrderExpired, OrderPaid, OrderPaymentDeclined,
-    OrderPaymentDue, OrderPaymentFailed, OrderPaymentReminder, OrderReceived, OrderRefundDue, OrderRefunded, OrderRejected, Payload,
-    PaymentCompleted, PaymentFailed, PaymentRefunded,
+    OrderPaymentDue, OrderPaymentFailed, OrderPaymentReminder, OrderReceived, OrderRefundDue, OrderRefunded,
+    OrderRejected, Payload, PaymentCompleted, PaymentFailed, PaymentRefunded,
 };
 
 /// Everything is published here, with the event's type as the routing key.

@@ -8,8 +8,8 @@ use std::collections::BTreeMap;
 
 use common::{
     events::{
-        Event, OrderCancelled, OrderExpired, OrderPaid, OrderPaymentDeclined, OrderPaymentFailed,
-        OrderPaymentReminder, OrderReceived, OrderRefunded, OrderRejected, Payload, pack,
+        Event, OrderCancelled, OrderExpired, OrderPaid, OrderPaymentDeclined, OrderPaymentFailed, OrderPaymentReminder,
+        OrderReceived, OrderRefunded, OrderRejected, Payload, pack,
     },
     ids::{OrderId, TransactionId},
 };
