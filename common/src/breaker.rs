@@ -92,6 +92,13 @@ impl Breaker {
             open @ State::Open { .. } => open,
         };
     }
+
+    /// Who was cut off before there was an answer has learned nothing; but if one asked for all, another must.
+    pub fn cut_off(&mut self, now: Instant) {
+        if matches!(self.state, State::HalfOpen { .. }) {
+            self.failed(now);
+        }
+    }
 }
 
 /// A breaker that is shared by all who ask, and seen by those who watch the metrics.
@@ -114,11 +121,12 @@ pub struct Names {
     pub opened: &'static str,
 }
 
-/// Whoever has one may ask, and says how it went; whoever is cut off in the middle has failed.
+/// Whoever has one may ask, and says how it went.
 #[derive(Debug)]
 pub struct Asking<'a> {
     fuse: &'a Fuse,
-    is_told: bool,
+    /// None until it says so.
+    went: Option<bool>,
 }
 
 impl Fuse {
@@ -129,7 +137,7 @@ impl Fuse {
 
     /// None while it is left alone.
     pub fn ask(&self) -> Option<Asking<'_>> {
-        self.with(|breaker| breaker.admit(Instant::now())).then(|| Asking { fuse: self, is_told: false })
+        self.with(|breaker| breaker.admit(Instant::now())).then(|| Asking { fuse: self, went: None })
     }
 
     /// The same, but while one asks for all, waits for what that one hears, though no longer than so.
@@ -186,20 +194,19 @@ impl Fuse {
 impl Asking<'_> {
     /// It answered, whatever it said; or it did not, or said that it could not.
     pub fn went(mut self, well: bool) {
-        self.tell(well);
-    }
-
-    fn tell(&mut self, well: bool) {
-        if !std::mem::replace(&mut self.is_told, true) {
-            self.fuse.with(|breaker| if well { breaker.succeeded() } else { breaker.failed(Instant::now()) });
-            self.fuse.looked.notify_waiters();
-        }
+        self.went = Some(well);
     }
 }
 
 impl Drop for Asking<'_> {
     fn drop(&mut self) {
-        self.tell(false);
+        let now = Instant::now();
+        self.fuse.with(|breaker| match self.went {
+            Some(true) => breaker.succeeded(),
+            Some(false) => breaker.failed(now),
+            None => breaker.cut_off(now),
+        });
+        self.fuse.looked.notify_waiters();
     }
 }
 
@@ -242,6 +249,18 @@ mod tests {
         breaker.succeeded();
         assert_eq!(breaker.state(), State::Closed { failures: 0 });
         assert!(breaker.admit(rested + REST) && breaker.admit(rested + REST));
+    }
+
+    #[test]
+    fn who_was_cut_off_has_learned_nothing_unless_they_asked_for_all() {
+        let mut breaker = breaker(1);
+        let now = Instant::now();
+        breaker.cut_off(now);
+        assert_eq!(breaker.state(), State::Closed { failures: 0 });
+        breaker.failed(now);
+        assert!(breaker.admit(now + REST));
+        breaker.cut_off(now + REST);
+        assert!(matches!(breaker.state(), State::Open { .. }));
     }
 
     #[test]
@@ -295,6 +314,6 @@ mod tests {
         assert!(fuse.ask_after_another(patience).await.is_none(), "one who takes long is not waited for");
         assert_eq!(began.elapsed(), patience);
         drop(one);
-        assert!(matches!(fuse.state(), State::Open { .. }), "whoever is cut off has failed");
+        assert!(matches!(fuse.state(), State::Open { .. }), "another must look");
     }
 }

@@ -32,7 +32,7 @@ use crate::{Payments, card::Calendar, gateway::PaymentGateway, http::signature::
 pub(crate) struct State<G> {
     units: Units,
     turns: Arc<Turns>,
-    /// For those who pay: each holds one for as long as their card is held in memory.
+    /// For those who pay: each holds one from before their attempt is begun until what came of it is recorded.
     tills: Arc<Semaphore>,
     gateway: Arc<G>,
     rules: Rules,

@@ -216,6 +216,17 @@ mod tests {
     }
 
     #[test]
+    fn no_two_copies_are_signed_at_the_same_second() {
+        let to = Address::parse("http://127.0.0.1:1/").unwrap();
+        let (charge_key, event_id) = (String::new(), String::new());
+        let callback = Callback { to, charge_key, event_id, body: Bytes::new(), signed_at: Arc::default() };
+        let began = now() / 1000;
+        let times = [callback.sign_at(), callback.clone().sign_at(), callback.sign_at()];
+        assert!(began <= times[0] && times[0] < times[1] && times[1] < times[2], "{times:?}");
+        assert!(times[2] <= now() / 1000 + 2, "{times:?}");
+    }
+
+    #[test]
     fn a_signature_covers_time_and_body() {
         let signed = signature("secret", 1_700_000_000, b"{}");
         let other = [

@@ -288,11 +288,12 @@ async fn charge<G: PaymentGateway>(
                 Answer::Away { .. } if attempt.token.is_none() => Answer::Voided,
                 answer => answer,
             };
-            drop((means, till));
+            drop(means);
             let said = Said::Charge(answer);
             let outcomes = [Outcome { id: attempt.id, said, tries: 0, traceparent: Some(traceparent), event: None }];
             let _turn = state.turns.must().await;
             let recorded = outcomes::record_now(&state.units, &outcomes, &state.rules).await;
+            drop(till);
             recorded.map(|mut attempts| attempts.remove(&attempt.id))
         }
     });
