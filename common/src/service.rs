@@ -257,6 +257,7 @@ impl Service {
             link: consuming,
             gate: Arc::new(Mutex::new(())),
             stop,
+            grace: Duration::from_millis(settings.grace_ms),
         });
         Ok(Self {
             about,

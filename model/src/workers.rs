@@ -202,10 +202,10 @@ fn refund_due(world: &mut World, order: usize, index: usize) -> Result<(), Undon
     let Some(attempt) = account.attempts.iter().find(|attempt| attempt.id == id) else {
         return Err(Undone("there is no such attempt".to_owned()));
     };
-    match payment::refund_due(attempt, AMOUNT) {
+    match payment::refund_due(attempt, AMOUNT, Uuid::nil()) {
         OnRefund::Refund => change(world, order, index, |attempt| attempt.refund = Some(Refund::Due)),
         OnRefund::Say => world.send(Message::Refunded(order, index)),
-        OnRefund::Follow => {}
+        OnRefund::Follow | OnRefund::Told => {}
         OnRefund::Early => return Err(Undone("the charge has no outcome yet".to_owned())),
         OnRefund::Never(why) => return Err(Undone(why.to_owned())),
     }
@@ -253,7 +253,7 @@ fn say(world: &mut World, order: usize, index: usize) {
     let Some(attempt) = account.attempts.iter().find(|attempt| attempt.id == id) else { return };
     match attempt.news() {
         Some(News::Completed) => world.send(Message::Completed(order, index)),
-        Some(News::Failed) => world.send(Message::Failed(order, index, attempt.attempts_left)),
+        Some(News::Failed) => world.send(Message::Failed(order, index, attempt.left_after())),
         Some(News::Refunded) => world.send(Message::Refunded(order, index)),
         None => {}
     }
@@ -299,6 +299,7 @@ pub fn the_account(world: &World, order: usize) -> payment::Account {
             reference: None,
             reason: None,
             refund: attempt.refund,
+            refused_event: None,
         })
     });
     payment::Account {

@@ -3,7 +3,6 @@
 //! Every decision about an order is made in [`order`], a pure module; everything else here carries it out. Only this
 //! service says `order.*`, and it alone hears what the workers answer.
 
-mod admission;
 mod announce;
 mod cancel;
 mod catalogue;
@@ -19,7 +18,6 @@ pub mod order;
 mod signing;
 mod store;
 mod times;
-mod turns;
 mod watch;
 
 use std::{sync::Arc, time::Duration};
@@ -28,6 +26,7 @@ use common::{
     auth::Tokens,
     broker::topology::{ORDERS_PROGRESS, ORDERS_TIMEOUT},
     config::{ConfigError, Settings, bounded},
+    http::{admission, turns},
     money::Currency,
     service::{About, Service, ServiceError},
 };
@@ -140,7 +139,7 @@ pub async fn run(settings: Settings<Orders>, stop: CancellationToken) -> Result<
     // Whoever waits has a connection each: some are left for everybody else.
     let own = Orders { watchers: own.watchers.min((common.http.most_connections / 4 * 3).max(1)), ..own };
     let serves_http = common.parts.runs("http");
-    let turns = turns::Turns::new(&own, common.database.pool_size);
+    let turns = turns::Turns::new(own.limits(), common.database.pool_size);
     let tokens = if serves_http { Some(Tokens::new(&common.auth)?) } else { None };
     let looks = common.parts.runs(ORDERS_TIMEOUT.name);
     if looks && !common.parts.runs(ORDERS_PROGRESS.name) {

@@ -58,6 +58,8 @@ pub(crate) struct Shared {
     /// nothing in hand.
     pub gate: Arc<Mutex<()>>,
     pub stop: CancellationToken,
+    /// How long a process may take to leave.
+    pub grace: Duration,
 }
 
 pub(crate) struct Consumer<P> {

@@ -147,3 +147,8 @@ pub(crate) const END: &str = "\r\n0\r\n\r\n";
 pub(crate) async fn until_count(database: &Database, sql: &str, wanted: i64) {
     eventually(LONG, &format!("{wanted} by {sql}"), async || (database.count(sql).await == wanted).then_some(())).await;
 }
+
+pub(crate) async fn until_at_least(database: &Database, sql: &str, wanted: i64) {
+    let what = format!("{wanted} or more by {sql}");
+    eventually(LONG, &what, async || (database.count(sql).await >= wanted).then_some(())).await;
+}
