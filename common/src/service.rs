@@ -248,6 +248,17 @@ impl Service {
             settings.outbox.clone(),
             stop_support.clone(),
         ));
+        let late = CancellationToken::new();
+        support.spawn({
+            let (stop, late, over) = (stop.clone(), late.clone(), stop_support.clone());
+            let half = Duration::from_millis(settings.grace_ms) / 2;
+            async move {
+                stop.cancelled().await;
+                over.run_until_cancelled(tokio::time::sleep(half)).await;
+                late.cancel();
+                over.cancelled().await;
+            }
+        });
         let mut work = JoinSet::new();
         work.spawn(dispatches);
         let shared = Arc::new(Shared {
@@ -257,7 +268,7 @@ impl Service {
             link: consuming,
             gate: Arc::new(Mutex::new(())),
             stop,
-            grace: Duration::from_millis(settings.grace_ms),
+            late,
         });
         Ok(Self {
             about,

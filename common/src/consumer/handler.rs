@@ -102,8 +102,8 @@ pub trait EffectHandler: Send + Sync + 'static {
         outbox: &mut Outbox,
     ) -> impl Future<Output = Result<Vec<Step<Self::Effect>>, Failure>> + Send;
 
-    /// Calls out. Several run at once, each no longer than `consumer.effect_ms`. None begins after the stop, and none goes
-    /// on for longer than half of the grace after it: its event comes again, and must find what was noted of it.
+    /// Calls out. Several run at once, each no longer than `consumer.effect_ms`. After the stop they have half of
+    /// the grace: what has not begun or is not over by then comes again, and must find what was noted of it.
     fn perform(&self, effect: Self::Effect) -> impl Future<Output = Self::Outcome> + Send;
 
     /// Notes the outcomes. Returns one verdict per outcome, in order.
@@ -133,7 +133,7 @@ pub(crate) struct ThreeSteps<H>(pub H);
 impl<H: EffectHandler> Process for ThreeSteps<H> {
     async fn process(&self, judge: &Judge<'_>, events: &[Event]) -> Result<Vec<Verdict>, Held> {
         // What nobody has begun somebody else may begin.
-        if judge.shared.stop.is_cancelled() {
+        if judge.shared.late.is_cancelled() {
             return Ok(events.iter().map(|_| Verdict::Busy(STOPPED.to_owned())).collect());
         }
         let steps = judge.split(events, &Preparing { handler: &self.0, units: &judge.shared.units }).await?;
@@ -178,21 +178,17 @@ const STOPPED: &str = "its worker was told to stop";
 /// An effect that gives no answer must hold up neither the queue nor a stop. Its intent is noted, so whoever comes to it
 /// next asks under the same name.
 async fn unless_stopped<T>(shared: &Shared, effect: impl Future<Output = T>) -> Result<T, Verdict> {
-    if shared.stop.is_cancelled() {
+    if shared.late.is_cancelled() {
         return Err(Verdict::Busy(STOPPED.to_owned()));
     }
     let limit = Duration::from_millis(shared.settings.effect_ms);
-    let until_it_must_end = async {
-        shared.stop.cancelled().await;
-        tokio::time::sleep(shared.grace / 2).await;
-    };
     tokio::select! {
         biased;
         outcome = tokio::time::timeout(limit, unwound(effect)) => match outcome {
             Ok(outcome) => outcome.map_err(Verdict::Retry),
             Err(_) => Err(Verdict::Retry(format!("no outcome within {} ms", limit.as_millis()))),
         },
-        () = until_it_must_end => Err(Verdict::Busy(STOPPED.to_owned())),
+        () = shared.late.cancelled() => Err(Verdict::Busy(STOPPED.to_owned())),
     }
 }
 
