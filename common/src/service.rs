@@ -298,7 +298,13 @@ impl Service {
     /// For what it tells itself.
     #[must_use]
     pub fn signals(&self) -> Signals {
-        Signals { source: self.about.name, publisher: self.shared.publisher.clone(), state: self.shared.link.watch() }
+        Signals { source: self.about.name, publisher: self.shared.publisher.clone() }
+    }
+
+    /// For what it asks of the broker.
+    #[must_use]
+    pub fn link(&self) -> Link {
+        self.publishing.clone()
     }
 
     /// Consumes a queue with work that lives in the database.

@@ -6,12 +6,12 @@ use common::{
     money::Money,
 };
 use inventory_worker::reservation::{self, Ahead, Lock, Quantities, Settlement, Standing, Stock};
-use order_api::order::{self, Announcement, Canceller, Clock, Happened, Next};
+use order_api::order::{self, Announcement, Canceller, Clock, Happened, Next, Status};
 use payment_worker::payment::{self, Due, News, OnDue, OnPay, OnRefund, Owed, Refund, State, Unsettled};
 use time::{Duration, OffsetDateTime};
 use uuid::Uuid;
 
-use crate::world::{Account, Attempt, Charge, MOST_ATTEMPTS, Message, World};
+use crate::world::{Account, Attempt, Charge, MOST_ATTEMPTS, Message, World, Wrong};
 
 const AMOUNT: Money = Money(100);
 const DEADLINE: OffsetDateTime = OffsetDateTime::UNIX_EPOCH;
@@ -70,6 +70,11 @@ fn progress(world: &mut World, index: usize, happened: &Happened) -> Result<(), 
         Next::Absurd(why) => return Err(Undone(why)),
         Next::Said(announcement) => announce(world, index, &announcement),
         Next::Changed { order, announcements, .. } => {
+            let may_give_up =
+                matches!(happened, Happened::CancelAsked { by: Canceller::Shop } | Happened::StockRefused(_));
+            if world.orders[index].status == Status::Paid && order.status != Status::Paid && !may_give_up {
+                world.wrong = Some(Wrong::GivenUp);
+            }
             let stored = &mut world.orders[index];
             stored.status = order.status;
             stored.version = order.version;
@@ -182,6 +187,9 @@ pub fn pay(world: &mut World, order: usize) {
 }
 
 fn begin(world: &mut World, order: usize, next: payment::Next, is_stored: bool) {
+    if world.accounts[order].is_off {
+        world.wrong = Some(Wrong::BegunTooLate);
+    }
     let index = usize::try_from(next.number - 1).unwrap_or_default();
     // A customer whose attempts were voided may begin more than are counted here.
     if let Some(place) = world.accounts[order].attempts.get_mut(index) {

@@ -13,6 +13,7 @@ mod handlers;
 mod http;
 mod intake;
 mod look;
+mod lost;
 mod once;
 pub mod order;
 mod signing;
@@ -33,6 +34,7 @@ use common::{
 use serde::Deserialize;
 use tokio::sync::Notify;
 use tokio_util::sync::CancellationToken;
+use uuid::Uuid;
 
 use crate::{
     admission::Limits,
@@ -147,22 +149,23 @@ pub async fn run(settings: Settings<Orders>, stop: CancellationToken) -> Result<
         return Err(ConfigError(format!("parts: {why}")).into());
     }
     let mut service = Service::with_delays(ABOUT, common, &own.times.delays_ms(), stop)?;
-    let markers = caught_up::Markers::new();
-    service.consume(&ORDERS_PROGRESS, handlers::Progress { markers: markers.clone() });
+    service.consume(&ORDERS_PROGRESS, handlers::Progress { listener: Uuid::now_v7() });
     if looks {
         let look = Arc::new(Notify::new());
-        let (caught_up, find_out) = caught_up::caught_up(&markers, service.signals());
-        let stop = service.stop().clone();
+        let caught_up = caught_up::CaughtUp::new(service.units().db.clone(), service.link(), service.signals());
         service.spawn(look::look_for_ever(
             service.units().clone(),
             own.times.clone(),
             Arc::clone(&look),
             caught_up,
-            stop.clone(),
+            service.stop().clone(),
         ));
-        service.spawn(async move {
-            stop.run_until_cancelled(find_out).await;
-        });
+        service.spawn(lost::say_again_for_ever(
+            service.units().clone(),
+            service.link(),
+            own.times.clone(),
+            service.stop().clone(),
+        ));
         service.consume(&ORDERS_TIMEOUT, handlers::Timeout { look });
     }
     let Some(tokens) = tokens else {

@@ -14,6 +14,8 @@
 //!                 └── called off ───────► cancelled
 //! ```
 
+pub mod again;
+
 use std::{fmt, str::FromStr};
 
 use common::{
@@ -264,19 +266,6 @@ pub fn next(order: &Order, happened: &Happened) -> Next {
             | Happened::CancelAsked { .. }
             | Happened::Looked(_),
         ) => Next::Unchanged,
-    }
-}
-
-/// What to say once more of an order that has been as it is for long: what was said may have died with a broker. An
-/// order that waits for stock is announced with all its lines, by whoever has them.
-#[must_use]
-pub fn again(order: &Order) -> Option<Announcement> {
-    match (order.status, order.transaction_id) {
-        (Status::AwaitingPayment, _) => Some(Announcement::PaymentDue(payment_due(order))),
-        (Status::Refunding, Some(transaction_id)) => {
-            Some(Announcement::RefundDue(refund_due(order, transaction_id, order.amount)))
-        }
-        _ => None,
     }
 }
 

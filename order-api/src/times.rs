@@ -16,8 +16,12 @@ pub struct Times {
     pub remind_before_ms: u32,
     /// When a customer hears that the order was received, if it has not come to anything by then.
     pub received_ms: u32,
-    /// When an order that waits for stock or payment is announced again, for its announcement may have been lost.
+    /// When an order that waits for stock or payment is announced again, for its announcement may have been lost; then
+    /// after twice as long, and so on.
     pub stuck_ms: u32,
+    /// How long an event may have waited in a queue. Where a broker has lost its data, it is said again how all orders
+    /// stand that could have had news within so long before it was last known to have it.
+    pub reach_ms: u32,
     /// How often it is looked for orders whose time is up, if nothing wakes anybody.
     pub look_ms: u32,
 }
@@ -29,6 +33,7 @@ impl Default for Times {
             remind_before_ms: 5 * 60_000,
             received_ms: 2_000,
             stuck_ms: 60_000,
+            reach_ms: 60 * 60_000,
             look_ms: 2_000,
         }
     }
@@ -44,11 +49,17 @@ impl Times {
         bounded("orders.times.remind_before_ms", self.remind_before_ms, 0, MONTH_MS)?;
         bounded("orders.times.received_ms", self.received_ms, 100, MONTH_MS)?;
         bounded("orders.times.stuck_ms", self.stuck_ms, 100, MONTH_MS)?;
+        bounded("orders.times.reach_ms", self.reach_ms, 0, MONTH_MS)?;
         bounded("orders.times.look_ms", self.look_ms, 10, 600_000)
     }
 
     pub(crate) fn deadline_ms(&self) -> i64 {
         self.deadline_ms.into()
+    }
+
+    /// How long before that an order was accepted which could have had news by then.
+    pub(crate) fn reach_ms(&self) -> i64 {
+        i64::from(self.reach_ms) + self.deadline_ms()
     }
 
     /// Zero where there is no time for a reminder.
@@ -76,6 +87,15 @@ impl Times {
         now >= created_at + Duration::milliseconds(self.stuck_ms.into())
     }
 
+    /// When it may have been lost the next time.
+    fn next_stuck(&self, created_at: OffsetDateTime, now: OffsetDateTime) -> OffsetDateTime {
+        let mut after = Duration::milliseconds(self.stuck_ms.into());
+        while created_at + after <= now {
+            after *= 2;
+        }
+        created_at + after
+    }
+
     /// When to look at an order again that was looked at so many times; never, if nothing is to be expected of it.
     pub(crate) fn next_look(
         &self,
@@ -86,7 +106,7 @@ impl Times {
     ) -> Option<OffsetDateTime> {
         match order.status {
             Status::Pending | Status::AwaitingPayment => {
-                let stuck = created_at + Duration::milliseconds(self.stuck_ms.into());
+                let stuck = self.next_stuck(created_at, now);
                 let reminder = order.deadline - self.clock(now).remind_before;
                 [stuck, reminder, order.deadline].into_iter().filter(|at| *at > now).min().or(Some(order.deadline))
             }

@@ -171,8 +171,13 @@ pub struct OrderRefunded {
 payload!(OrderRefunded = "order.refunded");
 
 /// For order-api alone, from itself: it is time to look. It names no order, for the truth is in the table.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub struct OrderWakeup {}
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct OrderWakeup {
+    /// Where it is a marker: when it was sent, by the database's clock.
+    #[serde(with = "time::serde::rfc3339::option", skip_serializing_if = "Option::is_none", default)]
+    pub sent_at: Option<OffsetDateTime>,
+}
 payload!(OrderWakeup = "order.wakeup");
 
 /// All of an order's stock is locked.
