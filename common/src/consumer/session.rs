@@ -38,7 +38,7 @@ const UNPACK_AT: u32 = 2;
 /// After so many returns a parcel of one is dead-lettered: its worker dies of it.
 const POISON_AT: u32 = 5;
 /// When nothing has come for so long, nothing is on its way.
-const ON_ITS_WAY: Duration = Duration::from_millis(100);
+const ON_ITS_WAY: Duration = Duration::from_millis(250);
 /// How long a stop may wait until nothing more can be on its way.
 const LEAVE_WITHIN: Duration = Duration::from_secs(5);
 /// A narrow queue from which nothing has come for so long has nothing to be careful about.
