@@ -152,10 +152,10 @@ impl Steps {
     }
 }
 
-/// Every step of the order's timeline, with its version.
+/// Every step of the order's timeline, with its version. All readers share it, so it is as a customer may see it.
 fn in_words(found: &Found) -> Vec<(i32, Bytes)> {
     let events = found.history.iter().filter_map(|entry| {
-        let step = Step { order_id: found.order.id, entry: ShownEntry::of(entry)? };
+        let step = Step { order_id: found.order.id, entry: ShownEntry::of(entry, false)? };
         let data = serde_json::to_string(&step).ok()?;
         Some((entry.version, format!("id: {}\nevent: status\ndata: {data}\n\n", entry.version).into()))
     });
