@@ -9,6 +9,7 @@ mod health;
 mod json;
 mod origin;
 mod problem;
+mod query;
 mod rate;
 mod seat;
 mod slow;
@@ -19,6 +20,7 @@ pub use health::Check;
 pub use json::{JsonBody, JsonText, Object};
 pub use origin::Origins;
 pub use problem::{FieldError, Problem};
+pub use query::{Query, whole};
 pub use visit::{Visit, discard};
 
 use std::{net::SocketAddr, sync::Arc, time::Duration};

@@ -3,14 +3,20 @@
 //! The engine is [`Console`]; pages, API and CLI are faces of it and decide nothing.
 
 mod audit;
+pub mod board;
 mod console;
+mod desk;
 mod group;
 mod letter;
 mod mend;
+mod notices;
+pub mod orders;
+mod outward;
 mod query;
 mod refusal;
 mod run;
 mod search;
+pub mod services;
 mod settings;
 mod who;
 
@@ -26,6 +32,7 @@ use tokio_util::sync::CancellationToken;
 pub use crate::{
     audit::{AuditFilter, Audited},
     console::Console,
+    desk::Desk,
     group::{Group, GroupFilter},
     letter::{Death, DiffLine, Edit, LetterLine, LetterPage, LetterRun, State},
     mend::Edited,
@@ -51,7 +58,10 @@ pub const ABOUT: About = About {
 pub async fn run(settings: Settings<Support>, stop: CancellationToken) -> Result<(), ServiceError> {
     let Settings { common, own } = settings;
     own.check()?;
-    let service = Service::new(ABOUT, common, stop)?;
-    let _console = Console::new(service.units().clone(), Arc::new(own));
+    let around = desk::Around::of(&common);
+    let mut service = Service::new(ABOUT, common, stop)?;
+    let own = Arc::new(own);
+    let console = Console::new(service.units().clone(), Arc::clone(&own));
+    let _desk = Desk::set_up(&mut service, &console, &own, &around)?;
     service.run(axum::Router::new()).await
 }

@@ -3,6 +3,8 @@
 use common::config::{ConfigError, bounded};
 use serde::Deserialize;
 
+use crate::{board, notices, outward, services};
+
 #[derive(Debug, Clone, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct Support {
@@ -19,6 +21,11 @@ pub struct Support {
     pub most_under_way: i32,
     /// Plans that nobody has started are forgotten after so many seconds.
     pub plan_kept_s: u64,
+    /// Where people reach the pages, for links in notices.
+    pub public_url: String,
+    pub services: services::Settings,
+    pub board: board::Settings,
+    pub notices: notices::Settings,
 }
 
 impl Default for Support {
@@ -31,12 +38,19 @@ impl Default for Support {
             most_planned: 250_000,
             most_under_way: 5_000,
             plan_kept_s: 3_600,
+            public_url: "http://127.0.0.1:8084".to_owned(),
+            services: services::Settings::default(),
+            board: board::Settings::default(),
+            notices: notices::Settings::default(),
         }
     }
 }
 
 impl Support {
     pub fn check(&self) -> Result<(), ConfigError> {
+        outward::base_url("support.public_url", &self.public_url)?;
+        self.board.check()?;
+        self.notices.check()?;
         bounded("support.ingest_messages", self.ingest_messages, 1, 2_000)?;
         bounded("support.ingest_bytes", self.ingest_bytes, 64 * 1024, 256 * 1024 * 1024)?;
         bounded("support.no_word_after_s", self.no_word_after_s, 1, 7 * 24 * 3_600)?;

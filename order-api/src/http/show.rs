@@ -13,8 +13,9 @@ use common::{
     auth::Caller,
     events::Line,
     http::{
-        Code, Problem,
+        Code, Problem, Query,
         codes::{self, NOT_FOUND},
+        whole,
     },
     ids::{OrderId, TransactionId, UserId},
     money::{Currency, Money},
@@ -26,10 +27,7 @@ use time::{OffsetDateTime, format_description::well_known::Rfc3339};
 use tokio::time::Instant;
 use utoipa::ToSchema;
 
-use super::{
-    State as Api, openapi,
-    query::{Query, whole},
-};
+use super::{State as Api, openapi};
 use crate::{
     cancel,
     order::Order,

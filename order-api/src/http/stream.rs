@@ -14,8 +14,9 @@ use axum::{
 use common::{
     auth::Caller,
     http::{
-        Code, FieldError, Problem,
+        Code, FieldError, Problem, Query,
         codes::{INVALID_FIELD, NOT_FOUND, UNKNOWN_FIELD},
+        whole,
     },
     ids::OrderId,
 };
@@ -24,7 +25,6 @@ use serde::Serialize;
 
 use super::{
     openapi,
-    query::{Query, whole},
     show::{self, ShownEntry},
 };
 use crate::{store::Found, watch::Follower};
