@@ -12,6 +12,7 @@ mod mend;
 mod notices;
 pub mod orders;
 mod outward;
+mod plain;
 mod query;
 mod refusal;
 mod run;
