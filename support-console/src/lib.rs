@@ -1,0 +1,57 @@
+//! What could not go through, and the staff who see to it: dead letters are taken in, found, mended and sent again.
+//!
+//! The engine is [`Console`]; pages, API and CLI are faces of it and decide nothing.
+
+mod audit;
+mod console;
+mod group;
+mod letter;
+mod mend;
+mod query;
+mod refusal;
+mod run;
+mod search;
+mod settings;
+mod who;
+
+use std::sync::Arc;
+
+use common::{
+    broker::topology::SUPPORT_PROGRESS,
+    config::Settings,
+    service::{About, Service, ServiceError},
+};
+use tokio_util::sync::CancellationToken;
+
+pub use crate::{
+    audit::{AuditFilter, Audited},
+    console::Console,
+    group::{Group, GroupFilter},
+    letter::{Death, DiffLine, Edit, LetterLine, LetterPage, LetterRun, State},
+    mend::Edited,
+    query::{BadQuery, Query},
+    refusal::Refusal,
+    run::{Action, Run, RunPage, RunState, Scope, Skip, Snapshot, Steps},
+    search::{Cursor, Page},
+    settings::Support,
+    who::{By, Role, Who},
+};
+
+pub const ABOUT: About = About {
+    name: "support-console",
+    purpose: "keeps what could not go through, and lets staff find, mend and retry it",
+    schema: "support",
+    bind: "127.0.0.1:8084",
+    section: Some("support"),
+    parts: &["http", "ingest", "runs", SUPPORT_PROGRESS.name],
+    needs_broker: false,
+};
+
+/// Runs the service until `stop`.
+pub async fn run(settings: Settings<Support>, stop: CancellationToken) -> Result<(), ServiceError> {
+    let Settings { common, own } = settings;
+    own.check()?;
+    let service = Service::new(ABOUT, common, stop)?;
+    let _console = Console::new(service.units().clone(), Arc::new(own));
+    service.run(axum::Router::new()).await
+}
