@@ -5,8 +5,10 @@
 mod audit;
 mod console;
 mod group;
+mod http;
 mod letter;
 mod mend;
+pub mod people;
 mod query;
 mod refusal;
 mod run;
@@ -23,6 +25,7 @@ use common::{
 };
 use tokio_util::sync::CancellationToken;
 
+use crate::people::People;
 pub use crate::{
     audit::{AuditFilter, Audited},
     console::Console,
@@ -52,6 +55,8 @@ pub async fn run(settings: Settings<Support>, stop: CancellationToken) -> Result
     let Settings { common, own } = settings;
     own.check()?;
     let service = Service::new(ABOUT, common, stop)?;
-    let _console = Console::new(service.units().clone(), Arc::new(own));
-    service.run(axum::Router::new()).await
+    let people = People::new(service.units().db.clone(), own.people.clone())?;
+    let console = Console::new(service.units().clone(), Arc::new(own));
+    let pages = http::Pages { console, people: Arc::new(people), stop: service.stop().clone() };
+    service.run(http::routes(pages)).await
 }

@@ -3,6 +3,8 @@
 use common::config::{ConfigError, bounded};
 use serde::Deserialize;
 
+use crate::people;
+
 #[derive(Debug, Clone, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct Support {
@@ -19,6 +21,8 @@ pub struct Support {
     pub most_under_way: i32,
     /// Plans that nobody has started are forgotten after so many seconds.
     pub plan_kept_s: u64,
+    /// Sessions, and attempts to log in.
+    pub people: people::Settings,
 }
 
 impl Default for Support {
@@ -31,6 +35,7 @@ impl Default for Support {
             most_planned: 250_000,
             most_under_way: 5_000,
             plan_kept_s: 3_600,
+            people: people::Settings::default(),
         }
     }
 }
@@ -43,6 +48,7 @@ impl Support {
         bounded("support.unroutable_trial_s", self.unroutable_trial_s, 1, 3_600)?;
         bounded("support.most_planned", self.most_planned, 1, 1_000_000)?;
         bounded("support.most_under_way", self.most_under_way, 1, 100_000)?;
-        bounded("support.plan_kept_s", self.plan_kept_s, 60, 30 * 24 * 3_600)
+        bounded("support.plan_kept_s", self.plan_kept_s, 60, 30 * 24 * 3_600)?;
+        self.people.check()
     }
 }
