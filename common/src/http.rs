@@ -4,6 +4,7 @@ mod address;
 mod code;
 mod connections;
 mod entrance;
+mod form;
 mod guard;
 mod health;
 mod json;
@@ -16,8 +17,9 @@ mod slow;
 mod visit;
 
 pub use code::{Code, codes};
+pub use form::Form;
 pub use health::Check;
-pub use json::{JsonBody, JsonText, Object};
+pub use json::{BodyLimit, JsonBody, JsonText, Object};
 pub use origin::Origins;
 pub use problem::{FieldError, Problem};
 pub use query::{Query, whole};

@@ -90,9 +90,7 @@ async fn carry_out(client: &Client, command: Command, json: bool) -> Result<Outc
             let bytes = client.bytes(&format!("/letters/{letter}/body")).await?;
             return raw(&bytes);
         }
-        Command::Show { letter, body: false } => {
-            (client.get(&format!("/letters/{letter}"), &[]).await?, show::letter)
-        }
+        Command::Show { letter, body: false } => (client.get(&format!("/letters/{letter}"), &[]).await?, show::letter),
         Command::Edit(edit) => (runs::edit(client, edit).await?, show::edited),
         Command::TakeBack { letter } => {
             (client.post(&format!("/letters/{letter}/take-back"), &json!({})).await?, show::message)

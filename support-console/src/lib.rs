@@ -2,16 +2,20 @@
 //!
 //! The engine is [`Console`]; pages, API and CLI are faces of it and decide nothing.
 
+mod api;
 mod audit;
 pub mod board;
+pub mod cli;
 mod console;
 mod desk;
 mod group;
+mod http;
 mod letter;
 mod mend;
-mod notices;
+pub mod notices;
 pub mod orders;
 mod outward;
+pub mod people;
 mod plain;
 mod query;
 mod refusal;
@@ -23,6 +27,7 @@ mod who;
 
 use std::sync::Arc;
 
+use axum::Extension;
 use common::{
     broker::topology::SUPPORT_PROGRESS,
     config::Settings,
@@ -30,6 +35,7 @@ use common::{
 };
 use tokio_util::sync::CancellationToken;
 
+use crate::people::People;
 pub use crate::{
     audit::{AuditFilter, Audited},
     console::Console,
@@ -62,7 +68,11 @@ pub async fn run(settings: Settings<Support>, stop: CancellationToken) -> Result
     let around = desk::Around::of(&common);
     let mut service = Service::new(ABOUT, common, stop)?;
     let own = Arc::new(own);
+    let people = Arc::new(People::new(service.units().db.clone(), own.people.clone())?);
     let console = Console::new(service.units().clone(), Arc::clone(&own));
-    let _desk = Desk::set_up(&mut service, &console, &own, &around)?;
-    service.run(axum::Router::new()).await
+    let desk = Desk::set_up(&mut service, &console, &own, &around)?;
+    let api = api::Api { console: console.clone(), services: desk.services.clone(), board: desk.board.clone() };
+    let api = api::routes(api).layer(Extension(Arc::clone(&people)));
+    let pages = http::Pages { console, people, stop: service.stop().clone() };
+    service.run(http::routes(pages).merge(api)).await
 }

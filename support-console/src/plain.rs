@@ -3,7 +3,8 @@
 /// On one line, without what steers a terminal or turns the direction of reading, and no longer than so many characters.
 pub(crate) fn plain(text: &str, most: usize) -> String {
     let is_odd = |c: char| {
-        c.is_control() || matches!(c, '\u{200b}'..='\u{200f}' | '\u{2028}'..='\u{202e}' | '\u{2066}'..='\u{2069}' | '\u{feff}')
+        c.is_control()
+            || matches!(c, '\u{200b}'..='\u{200f}' | '\u{2028}'..='\u{202e}' | '\u{2066}'..='\u{2069}' | '\u{feff}')
     };
     let mut shown: String = text.chars().map(|c| if is_odd(c) { ' ' } else { c }).take(most).collect();
     if text.chars().nth(most).is_some() {

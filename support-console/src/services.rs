@@ -103,6 +103,24 @@ pub struct OrdersWanted {
     pub limit: Option<u16>,
 }
 
+impl OrdersWanted {
+    fn parameters(&self) -> String {
+        let mut query = form_urlencoded::Serializer::new(String::new());
+        let limit = self.limit.map(|limit| limit.to_string());
+        for (name, value) in [
+            ("userId", self.user.as_ref().map(UserId::as_str)),
+            ("status", self.status.as_deref()),
+            ("cursor", self.cursor.as_deref()),
+            ("limit", limit.as_deref()),
+        ] {
+            if let Some(value) = value {
+                query.append_pair(name, value);
+            }
+        }
+        query.finish()
+    }
+}
+
 /// Why nothing was done.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum Refused {
@@ -169,19 +187,7 @@ impl Services {
 
     /// A page of orders: everybody's, or one customer's.
     pub async fn orders_of(&self, who: &Who, wanted: &OrdersWanted) -> Answer<OrderPage> {
-        let mut query = form_urlencoded::Serializer::new(String::new());
-        let limit = wanted.limit.map(|limit| limit.to_string());
-        for (name, value) in [
-            ("userId", wanted.user.as_ref().map(UserId::as_str)),
-            ("status", wanted.status.as_deref()),
-            ("cursor", wanted.cursor.as_deref()),
-            ("limit", limit.as_deref()),
-        ] {
-            if let Some(value) = value {
-                query.append_pair(name, value);
-            }
-        }
-        self.read(&self.0.orders, who, "staff", &format!("/api/orders?{}", query.finish())).await
+        self.read(&self.0.orders, who, "staff", &format!("/api/orders?{}", wanted.parameters())).await
     }
 
     pub async fn stock(&self, who: &Who, product: &ProductId) -> Answer<Stock> {

@@ -3,7 +3,7 @@
 use common::config::{ConfigError, bounded};
 use serde::Deserialize;
 
-use crate::{board, notices, outward, services};
+use crate::{board, notices, outward, people, services};
 
 #[derive(Debug, Clone, Deserialize)]
 #[serde(deny_unknown_fields, default)]
@@ -26,6 +26,8 @@ pub struct Support {
     pub services: services::Settings,
     pub board: board::Settings,
     pub notices: notices::Settings,
+    /// Sessions, and attempts to log in.
+    pub people: people::Settings,
 }
 
 impl Default for Support {
@@ -42,6 +44,7 @@ impl Default for Support {
             services: services::Settings::default(),
             board: board::Settings::default(),
             notices: notices::Settings::default(),
+            people: people::Settings::default(),
         }
     }
 }
@@ -57,6 +60,7 @@ impl Support {
         bounded("support.unroutable_trial_s", self.unroutable_trial_s, 1, 3_600)?;
         bounded("support.most_planned", self.most_planned, 1, 1_000_000)?;
         bounded("support.most_under_way", self.most_under_way, 1, 100_000)?;
-        bounded("support.plan_kept_s", self.plan_kept_s, 60, 30 * 24 * 3_600)
+        bounded("support.plan_kept_s", self.plan_kept_s, 60, 30 * 24 * 3_600)?;
+        self.people.check()
     }
 }

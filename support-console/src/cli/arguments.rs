@@ -304,7 +304,7 @@ pub(super) enum Account {
     /// The tokens of an account, not what they are
     Tokens { name: String },
     /// Let nobody in by this token any more
-    Revoke { token: Uuid },
+    Revoke { name: String, token: Uuid },
 }
 
 #[cfg(test)]
@@ -320,7 +320,8 @@ mod tests {
 
     #[test]
     fn which_letters_is_said_once() {
-        let parse = |line: &str| Arguments::try_parse_from(line.split(' ')).map(|_| ()).map_err(|error| error.to_string());
+        let parse =
+            |line: &str| Arguments::try_parse_from(line.split(' ')).map(|_| ()).map_err(|error| error.to_string());
         let id = Uuid::nil();
         assert!(parse(&format!("support-console retry {id} --wait --yes --json")).is_ok());
         assert!(parse(&format!("support-console retry --group {id} --steps 1,10,100 --rate 50")).is_ok());

@@ -33,9 +33,9 @@ impl Client {
     pub(super) fn new(url: Option<&str>, token_file: Option<&Path>) -> Result<Self, Trouble> {
         let set = |name: &str| env::var(name).ok().filter(|value| !value.is_empty());
         let token = match token_file {
-            Some(file) => Some(fs::read_to_string(file).map_err(|error| {
-                Trouble::usage(&format!("{}: {error}", file.display()))
-            })?),
+            Some(file) => Some(
+                fs::read_to_string(file).map_err(|error| Trouble::usage(&format!("{}: {error}", file.display())))?,
+            ),
             None => set(TOKEN),
         };
         let (url, token) = match token {
@@ -53,7 +53,8 @@ impl Client {
                 (at, token)
             }
         };
-        let url = base_url("--url", url.as_deref().unwrap_or(USUAL_URL)).map_err(|why| Trouble::usage(&why.to_string()))?;
+        let url =
+            base_url("--url", url.as_deref().unwrap_or(USUAL_URL)).map_err(|why| Trouble::usage(&why.to_string()))?;
         let mut authorization = HeaderValue::try_from(format!("Bearer {}", token.trim()))
             .map_err(|_| Trouble::usage("the token is none"))?;
         authorization.set_sensitive(true);

@@ -2,7 +2,13 @@
 
 use serde_json::json;
 
-use super::{arguments::Order, client::Client, confirm, outcome::{Outcome, Trouble}, show};
+use super::{
+    arguments::Order,
+    client::Client,
+    confirm,
+    outcome::{Outcome, Trouble},
+    show,
+};
 
 pub(super) async fn run(client: &Client, command: Order, json: bool) -> Result<Outcome, Trouble> {
     match command {

@@ -58,7 +58,8 @@ impl Trouble {
     /// From the console's refusal.
     pub(super) fn refused(status: u16, said: Option<Value>) -> Self {
         let message = said.as_ref().and_then(|said| said["message"].as_str());
-        let message = message.map_or_else(|| format!("the console answered {status}"), |text| crate::plain::plain(text, 500));
+        let message =
+            message.map_or_else(|| format!("the console answered {status}"), |text| crate::plain::plain(text, 500));
         let code = match status {
             400 => USAGE,
             401 | 403 => NOT_ALLOWED,

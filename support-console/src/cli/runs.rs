@@ -8,7 +8,7 @@ use std::{
 };
 
 use base64::{Engine as _, engine::general_purpose::STANDARD};
-use serde_json::{Value, json};
+use serde_json::{Value, json, value::RawValue};
 
 use super::{
     arguments::{After, Discard, Edit, OneRun, Restore, Retry, Runs, Which},
@@ -17,6 +17,7 @@ use super::{
     outcome::{DONE, FAILED, Outcome, Trouble},
     show,
 };
+use crate::http::body::laid_out;
 
 pub(super) async fn retry(client: &Client, retry: Retry, json: bool) -> Result<Outcome, Trouble> {
     let Retry { which, steps, at_once, rate, tolerate, dry_run, after } = retry;
@@ -75,7 +76,8 @@ async fn carry_out(
     if after.wait {
         return watch(client, &id, json).await;
     }
-    let begun = |answer: &Value| format!("run {}: `support-console runs show --wait` follows it\n", show::text(&answer["run"]));
+    let begun =
+        |answer: &Value| format!("run {}: `support-console runs show --wait` follows it\n", show::text(&answer["run"]));
     Ok(Outcome::done(&started, begun, json))
 }
 
@@ -128,7 +130,8 @@ pub(super) async fn edit(client: &Client, edit: Edit) -> Result<Value, Trouble> 
     let mut wanted = json!({"version": seen});
     if let Some(file) = &headers {
         let text = read(file)?;
-        wanted["headers"] = serde_json::from_slice(&text).map_err(|error| Trouble::usage(&format!("headers: {error}")))?;
+        wanted["headers"] =
+            serde_json::from_slice(&text).map_err(|error| Trouble::usage(&format!("headers: {error}")))?;
     }
     let new = match &body {
         Some(file) => Some(read(file)?),
@@ -162,9 +165,9 @@ fn by_hand(body: &[u8]) -> Result<Vec<u8>, Trouble> {
     let editor = editor.ok_or_else(|| Trouble::usage("say --body FILE, or set EDITOR"))?;
     let path = std::env::temp_dir().join(format!("letter-{}.json", uuid::Uuid::now_v7().simple()));
     let trouble = |error: io::Error| Trouble::failed(&format!("{}: {error}", path.display()));
-    let laid_out = serde_json::from_slice::<&serde_json::value::RawValue>(body).ok();
-    let laid_out = laid_out.and_then(|_| serde_json::to_vec_pretty(&serde_json::from_slice::<Value>(body).ok()?).ok());
-    let before = laid_out.as_deref().unwrap_or(body);
+    // What is no JSON is edited as it is.
+    let json = serde_json::from_slice::<&RawValue>(body).ok().map(|json| laid_out(json.get()) + "\n");
+    let before = json.as_deref().map_or(body, str::as_bytes);
     let mut file = fs::OpenOptions::new().write(true).create_new(true).mode(0o600).open(&path).map_err(trouble)?;
     file.write_all(before).map_err(trouble)?;
     drop(file);

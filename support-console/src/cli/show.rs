@@ -5,7 +5,7 @@ use std::fmt::Write as _;
 use serde_json::Value;
 
 use super::table::Table;
-use crate::plain::plain;
+use crate::{http::body::laid_out, plain::plain};
 
 pub(super) fn text(value: &Value) -> String {
     match value {
@@ -139,10 +139,7 @@ fn body(body: &Value) -> String {
         text.chars().map(|c| if c.is_control() && c != '\n' && c != '\t' { '\u{fffd}' } else { c }).collect()
     };
     let mut shown = match (body["json"].as_str(), body["text"].as_str()) {
-        (Some(json), _) => {
-            let parsed = serde_json::from_str::<Value>(json).and_then(|value| serde_json::to_string_pretty(&value));
-            harmless(&parsed.unwrap_or_else(|_| json.to_owned()))
-        }
+        (Some(json), _) => harmless(&laid_out(json)),
         (None, Some(text)) => harmless(text),
         (None, None) => "(no text; `show LETTER --body > FILE` gives the bytes)".to_owned(),
     };
@@ -195,7 +192,12 @@ pub(super) fn board(answer: &Value) -> String {
     let mut shown = String::new();
     if let Some(why) = answer["brokerAway"].as_str() {
         let at = moment(&answer["queuesAt"]);
-        let _ = writeln!(shown, "{}{}", plain(why, 200), if at.is_empty() { String::new() } else { format!("; as of {at}") });
+        let _ = writeln!(
+            shown,
+            "{}{}",
+            plain(why, 200),
+            if at.is_empty() { String::new() } else { format!("; as of {at}") }
+        );
     }
     let mut queues = Table::new(&["QUEUE", "READY", "UNACKED", "CONSUMERS", "IN/S", "OUT/S", "OLDEST"]);
     for queue in array(&answer["queues"]) {
@@ -273,7 +275,8 @@ pub(super) fn progress(run: &Value) -> String {
 
 pub(super) fn run(answer: &Value) -> String {
     let run = &answer["run"];
-    let mut shown = format!("run {}, {} by {}\n{}\n", text(&run["id"]), text(&run["action"]), text(&run["account"]), progress(run));
+    let mut shown =
+        format!("run {}, {} by {}\n{}\n", text(&run["id"]), text(&run["action"]), text(&run["account"]), progress(run));
     for (what, letters) in [("Failed again", &run["failures"]), ("No word yet", &run["unanswered"])] {
         let table = letter_rows(array(letters));
         if !table.is_empty() {
@@ -294,7 +297,11 @@ pub(super) fn plan(answer: &Value) -> String {
     let plan = &answer["plan"];
     let mut shown = format!("{} letters to {}\n", text(&plan["count"]), text(&plan["action"]));
     if plan["unreadable"].as_i64().is_some_and(|count| count > 0) {
-        let _ = writeln!(shown, "{} of them cannot be read, and would be skipped: edit them first", text(&plan["unreadable"]));
+        let _ = writeln!(
+            shown,
+            "{} of them cannot be read, and would be skipped: edit them first",
+            text(&plan["unreadable"])
+        );
     }
     shown
 }
@@ -389,9 +396,9 @@ mod tests {
 
     #[test]
     fn whatever_is_missing_or_odd_is_shown_somehow() {
-        for show in [
-            whoami, groups, letters, letter, edited, audit, board, runs, run, plan, orders, order, cancelled, message,
-        ] {
+        for show in
+            [whoami, groups, letters, letter, edited, audit, board, runs, run, plan, orders, order, cancelled, message]
+        {
             for odd in [json!({}), json!([]), json!(null), json!({"groups": 5, "letter": "x", "run": [1]})] {
                 assert!(!show(&odd).contains("\u{1b}"));
             }
