@@ -1,6 +1,6 @@
 //! The support console, and the people who work with it.
 
-use std::{collections::BTreeMap, process::Stdio};
+use std::{collections::BTreeMap, path::PathBuf, process::Stdio};
 
 use serde_json::Value;
 use tokio::{io::AsyncWriteExt as _, process::Command};
@@ -65,9 +65,20 @@ impl Console {
 
     /// The command line, as somebody with a token uses it.
     pub async fn cli(&self, token: &str, arguments: &[&str]) -> Said {
+        self.cli_with(token, arguments, "").await
+    }
+
+    /// The same with something on its standard input.
+    pub async fn cli_with(&self, token: &str, arguments: &[&str], input: &str) -> Said {
         let url = format!("http://127.0.0.1:{}", self.process.port);
         let variables = [("CONVEYOR_SUPPORT_URL", url), ("CONVEYOR_SUPPORT_TOKEN", token.to_owned())];
-        run(variables.map(|(key, value)| (key.to_owned(), value)).into(), arguments, "").await
+        run(variables.map(|(key, value)| (key.to_owned(), value)).into(), arguments, input).await
+    }
+
+    /// Where the program is, for whoever runs it in their own way.
+    #[must_use]
+    pub fn program(&self) -> PathBuf {
+        program("support-console")
     }
 
     /// The API behind it.
