@@ -146,7 +146,7 @@ CREATE TABLE runs (
 CREATE INDEX runs_at_work ON runs (id) WHERE state IN ('planned', 'running');
 
 CREATE TABLE run_letters (
-    run      uuid NOT NULL REFERENCES runs ON DELETE CASCADE,
+    run      uuid NOT NULL,
     position integer NOT NULL,
     letter   uuid NOT NULL,
     -- The letter's version on the screen.

@@ -2,16 +2,21 @@
 //!
 //! The engine is [`Console`]; pages, API and CLI are faces of it and decide nothing.
 
+mod again;
 mod audit;
 mod console;
+mod diff;
 mod group;
+mod ingest;
 mod letter;
 mod mend;
 mod query;
 mod refusal;
 mod run;
+mod runner;
 mod search;
 mod settings;
+mod tries;
 mod who;
 
 use std::sync::Arc;
@@ -23,6 +28,7 @@ use common::{
 };
 use tokio_util::sync::CancellationToken;
 
+use crate::tries::Progress;
 pub use crate::{
     audit::{AuditFilter, Audited},
     console::Console,
@@ -49,9 +55,25 @@ pub const ABOUT: About = About {
 
 /// Runs the service until `stop`.
 pub async fn run(settings: Settings<Support>, stop: CancellationToken) -> Result<(), ServiceError> {
+    let (service, _console) = engine(settings, stop)?;
+    service.run(axum::Router::new()).await
+}
+
+/// The service with its engine at work, and that engine for the faces.
+pub fn engine(settings: Settings<Support>, stop: CancellationToken) -> Result<(Service, Console), ServiceError> {
     let Settings { common, own } = settings;
     own.check()?;
-    let service = Service::new(ABOUT, common, stop)?;
-    let _console = Console::new(service.units().clone(), Arc::new(own));
-    service.run(axum::Router::new()).await
+    let parts = common.parts.clone();
+    let mut service = Service::new(ABOUT, common, stop)?;
+    let console = Console::new(service.units().clone(), Arc::new(own));
+    service.consume(&SUPPORT_PROGRESS, Progress(console.clone()));
+    if parts.runs("ingest") {
+        let (link, stop) = (service.consuming().clone(), service.stop().clone());
+        service.spawn(ingest::ingest(console.clone(), link, stop));
+    }
+    if parts.runs("runs") {
+        let stop = service.stop().clone();
+        service.spawn(runner::drive_all(console.clone(), stop));
+    }
+    Ok((service, console))
 }

@@ -65,7 +65,31 @@ impl Arrival {
     pub(crate) fn terms(&self) -> Vec<String> {
         self.about.terms(&self.reason)
     }
+
+    /// Whether no more can be left out of it.
+    pub(crate) fn is_plain(&self) -> bool {
+        self.death == PLAIN
+    }
+
+    /// What must be kept whatever happens: the bytes, and where they died.
+    pub(crate) fn plain(self, why: &str) -> Self {
+        let reason = clean(&format!("all but its bytes could not be kept: {why}"), REASON_MOST);
+        Self {
+            about: About::default(),
+            exchange: String::new(),
+            routing_key: String::new(),
+            death: PLAIN.to_owned(),
+            reason,
+            service: String::new(),
+            headers: "{}".to_owned(),
+            retry_id: None,
+            ..self
+        }
+    }
 }
+
+/// The kind of death of what had to be kept without its headers.
+const PLAIN: &str = "unwritable";
 
 /// Letters with the same key died alike.
 pub(crate) fn group_key(queue: &str, kind: &str, death: &str, reason: &str) -> Uuid {
@@ -208,9 +232,7 @@ pub(crate) fn read(source: &str, delivery: Delivery, now: OffsetDateTime) -> Vec
         .map(|(one, raw)| {
             let body = pack([raw.get().as_bytes()]);
             match one {
-                Opened::Event(event) => {
-                    told.event(event.id, event.retryid, event.attempt, About::event(&event), body)
-                }
+                Opened::Event(event) => told.event(event.id, event.retryid, event.attempt, About::event(&event), body),
                 Opened::Unreadable { .. } => told.unreadable(body),
             }
         })

@@ -15,7 +15,8 @@ pub(crate) fn pattern(reason: &str) -> String {
         if pattern.len() >= PATTERN_MOST {
             break;
         }
-        let quoted = quotes(first, after_word).and_then(|end| Some(rest.get(first.len_utf8()..)?.find(end)? + end.len_utf8()));
+        let quoted =
+            quotes(first, after_word).and_then(|end| Some(rest.get(first.len_utf8()..)?.find(end)? + end.len_utf8()));
         if let Some(length) = quoted {
             pattern.push('…');
             rest = rest.get(first.len_utf8() + length..).unwrap_or_default();
