@@ -2,14 +2,17 @@
 //!
 //! The engine is [`Console`]; pages, API and CLI are faces of it and decide nothing.
 
+mod again;
 mod api;
 mod audit;
 pub mod board;
 pub mod cli;
 mod console;
 mod desk;
+mod diff;
 mod group;
 mod http;
+mod ingest;
 mod letter;
 mod mend;
 pub mod notices;
@@ -20,9 +23,11 @@ mod plain;
 mod query;
 mod refusal;
 mod run;
+mod runner;
 mod search;
 pub mod services;
 mod settings;
+mod tries;
 mod who;
 
 use std::sync::Arc;
@@ -35,7 +40,6 @@ use common::{
 };
 use tokio_util::sync::CancellationToken;
 
-use crate::people::People;
 pub use crate::{
     audit::{AuditFilter, Audited},
     console::Console,
@@ -50,6 +54,7 @@ pub use crate::{
     settings::Support,
     who::{By, Role, Who},
 };
+use crate::{people::People, tries::Progress};
 
 pub const ABOUT: About = About {
     name: "support-console",
@@ -63,16 +68,32 @@ pub const ABOUT: About = About {
 
 /// Runs the service until `stop`.
 pub async fn run(settings: Settings<Support>, stop: CancellationToken) -> Result<(), ServiceError> {
-    let Settings { common, own } = settings;
-    own.check()?;
-    let around = desk::Around::of(&common);
-    let mut service = Service::new(ABOUT, common, stop)?;
-    let own = Arc::new(own);
+    let around = desk::Around::of(&settings.common);
+    let (mut service, console) = engine(settings, stop)?;
+    let own = Arc::clone(&console.settings);
     let people = Arc::new(People::new(service.units().db.clone(), own.people.clone())?);
-    let console = Console::new(service.units().clone(), Arc::clone(&own));
     let desk = Desk::set_up(&mut service, &console, &own, &around)?;
     let api = api::Api { console: console.clone(), services: desk.services.clone(), board: desk.board.clone() };
     let api = api::routes(api).layer(Extension(Arc::clone(&people)));
     let pages = http::Pages { console, people, stop: service.stop().clone() };
     service.run(http::routes(pages).merge(api)).await
+}
+
+/// The service with its engine at work, and that engine for the faces.
+pub fn engine(settings: Settings<Support>, stop: CancellationToken) -> Result<(Service, Console), ServiceError> {
+    let Settings { common, own } = settings;
+    own.check()?;
+    let parts = common.parts.clone();
+    let mut service = Service::new(ABOUT, common, stop)?;
+    let console = Console::new(service.units().clone(), Arc::new(own));
+    service.consume(&SUPPORT_PROGRESS, Progress(console.clone()));
+    if parts.runs("ingest") {
+        let (link, stop) = (service.consuming().clone(), service.stop().clone());
+        service.spawn(ingest::ingest(console.clone(), link, stop));
+    }
+    if parts.runs("runs") {
+        let stop = service.stop().clone();
+        service.spawn(runner::drive_all(console.clone(), stop));
+    }
+    Ok((service, console))
 }

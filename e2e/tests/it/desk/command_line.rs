@@ -98,7 +98,8 @@ async fn office() -> (Process, Console, Database, Vhost) {
 /// An event that nobody can make anything of, for its data are no order's.
 fn broken(order: OrderId) -> Event {
     let mut broken = event::<OrderPaid>(order, "jane", 3, json!({"amount": 10_050}));
-    broken.data = serde_json::value::to_raw_value(&json!({"orderId": order, "userId": "jane", "version": "three"})).unwrap();
+    broken.data =
+        serde_json::value::to_raw_value(&json!({"orderId": order, "userId": "jane", "version": "three"})).unwrap();
     broken
 }
 
@@ -154,7 +155,8 @@ async fn what_failed_is_found_mended_and_seen_to_go_through() {
     let runs = console.cli(&operator, &["runs", "--json"]).await.json();
     assert_eq!(runs["runs"].as_array().map(Vec::len), Some(4), "{runs}");
     let audit = console.cli(&operator, &["audit", "--letter", &letter, "--json"]).await.json();
-    let actions: Vec<&str> = audit["audit"].as_array().unwrap().iter().filter_map(|line| line["action"].as_str()).collect();
+    let actions: Vec<&str> =
+        audit["audit"].as_array().unwrap().iter().filter_map(|line| line["action"].as_str()).collect();
     assert!(actions.contains(&"edit") && audit["audit"][0]["by"] == "cli", "{audit}");
     assert_eq!(console.cli(&operator, &["retry", &letter]).await.code, 1, "it is done");
     assert_eq!(console.cli(&operator, &["show", "00000000-0000-7000-8000-000000000000"]).await.code, 3);
@@ -165,8 +167,7 @@ async fn what_failed_is_found_mended_and_seen_to_go_through() {
 async fn a_group_is_retried_only_when_it_is_meant_and_whoever_reads_may_stop() {
     let (_worker, console, _database, vhost) = office().await;
     let operator = console.account("olga", "operator").await;
-    let events: Vec<Value> =
-        (0..30).map(|_| serde_json::to_value(broken(OrderId::generate())).unwrap()).collect();
+    let events: Vec<Value> = (0..30).map(|_| serde_json::to_value(broken(OrderId::generate())).unwrap()).collect();
     for event in &events {
         assert!(vhost.publish("redeliver", "notification.send", json!([event]).to_string().as_bytes()).await);
     }
