@@ -16,12 +16,12 @@ use std::{
 };
 
 use clap::Parser as _;
-use serde_json::{Value, json};
+use serde_json::json;
 
 use self::{
     arguments::{Arguments, Command},
     client::Client,
-    outcome::{Outcome, Trouble},
+    outcome::{Answer, Outcome, Trouble},
 };
 
 /// Reads the command line and does what it says. `None` where that is to run the service.
@@ -74,7 +74,7 @@ pub fn run() -> Option<ExitCode> {
 }
 
 async fn carry_out(client: &Client, command: Command, json: bool) -> Result<Outcome, Trouble> {
-    let (answer, show): (Value, fn(&Value) -> String) = match command {
+    let (answer, show): (Answer, fn(&Answer) -> String) = match command {
         Command::Serve | Command::Account(_) => return Err(Trouble::usage("this is not asked of the console")),
         Command::Whoami => (client.get("/whoami", &[]).await?, show::whoami),
         Command::List { queue, all } => {

@@ -16,7 +16,7 @@ use time::format_description::well_known::Rfc3339;
 
 use super::{
     arguments::Account,
-    outcome::{NOT_FOUND, Outcome, Trouble},
+    outcome::{Answer, NOT_FOUND, Outcome, Trouble},
     show,
     table::Table,
 };
@@ -34,7 +34,7 @@ pub(super) async fn run(command: Account, json: bool) -> Result<Outcome, Trouble
     let db = Db::new(&common.database, "support-console account", ABOUT.schema);
     let db = db.map_err(|error| Trouble::usage(&error.to_string()))?;
     let by = whoever();
-    let (answer, show): (Value, fn(&Value) -> String) = match command {
+    let (answer, show): (Value, fn(&Answer) -> String) = match command {
         Account::Add { name, role, no_password } => {
             let (name, role) = (named(&name)?, role_of(&role)?);
             let password = if no_password { None } else { Some(password()?) };
@@ -74,15 +74,15 @@ pub(super) async fn run(command: Account, json: bool) -> Result<Outcome, Trouble
             said("the token is good for nothing now")
         }
     };
-    Ok(Outcome::done(&answer, show, json))
+    Ok(Outcome::done(&answer.into(), show, json))
 }
 
-fn said(message: &str) -> (Value, fn(&Value) -> String) {
+fn said(message: &str) -> (Value, fn(&Answer) -> String) {
     (json!({"message": message}), show::message)
 }
 
 async fn accounts(db: &Db) -> Result<Value, Trouble> {
-    let accounts = people::list(db).await.map_err(|error| trouble(error.into()))?;
+    let accounts = people::list(db).await.map_err(trouble)?;
     let lines: Vec<Value> = accounts
         .into_iter()
         .map(|account| {
@@ -97,7 +97,7 @@ async fn accounts(db: &Db) -> Result<Value, Trouble> {
     Ok(json!({"accounts": lines}))
 }
 
-fn show_accounts(answer: &Value) -> String {
+fn show_accounts(answer: &Answer) -> String {
     let mut table = Table::new(&["NAME", "ROLE", "SESSIONS", "TOKENS", "LAST USED", ""]);
     for account in answer["accounts"].as_array().into_iter().flatten() {
         let note = match (account["disabled"] == true, account["hasPassword"] == true) {
@@ -118,7 +118,7 @@ fn show_accounts(answer: &Value) -> String {
 }
 
 async fn tokens(db: &Db, name: &AccountName) -> Result<Value, Trouble> {
-    let tokens = people::tokens(db, name).await.map_err(|error| trouble(error.into()))?;
+    let tokens = people::tokens(db, name).await.map_err(trouble)?;
     let lines: Vec<Value> = tokens
         .into_iter()
         .map(|token| {
@@ -132,7 +132,7 @@ async fn tokens(db: &Db, name: &AccountName) -> Result<Value, Trouble> {
     Ok(json!({"tokens": lines}))
 }
 
-fn show_tokens(answer: &Value) -> String {
+fn show_tokens(answer: &Answer) -> String {
     let mut table = Table::new(&["TOKEN", "LABEL", "MADE", "LAST USED", "GOOD UNTIL"]);
     for token in answer["tokens"].as_array().into_iter().flatten() {
         table.add([

@@ -8,7 +8,7 @@ use http_body_util::Full;
 use percent_encoding::{NON_ALPHANUMERIC, utf8_percent_encode};
 use serde_json::Value;
 
-use super::outcome::Trouble;
+use super::outcome::{Answer, Trouble};
 use crate::outward::{Outward, base_url};
 
 const URL: &str = "CONVEYOR_SUPPORT_URL";
@@ -62,7 +62,7 @@ impl Client {
         Ok(Self { outward, url, authorization })
     }
 
-    pub(super) async fn get(&self, path: &str, parameters: &[Parameter<'_>]) -> Result<Value, Trouble> {
+    pub(super) async fn get(&self, path: &str, parameters: &[Parameter<'_>]) -> Result<Answer, Trouble> {
         let mut query = String::new();
         for (name, value) in parameters {
             if let Some(value) = value {
@@ -73,7 +73,7 @@ impl Client {
         read(&self.ask(Method::GET, &format!("{path}{query}"), Bytes::new()).await?)
     }
 
-    pub(super) async fn post(&self, path: &str, body: &Value) -> Result<Value, Trouble> {
+    pub(super) async fn post(&self, path: &str, body: &Value) -> Result<Answer, Trouble> {
         read(&self.ask(Method::POST, path, Bytes::from(body.to_string())).await?)
     }
 
@@ -98,8 +98,8 @@ impl Client {
     }
 }
 
-fn read(body: &[u8]) -> Result<Value, Trouble> {
-    serde_json::from_slice(body).map_err(|_| Trouble::failed("the console answered something odd: is it one?"))
+fn read(body: &[u8]) -> Result<Answer, Trouble> {
+    Answer::read(body).ok_or_else(|| Trouble::failed("the console answered something odd: is it one?"))
 }
 
 /// `KEY=value` lines of `~/.config/conveyor/support.env`.

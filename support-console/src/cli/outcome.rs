@@ -1,5 +1,7 @@
 //! What a command comes to: what it prints, and a code that a script can go by.
 
+use std::ops::Deref;
+
 use serde_json::Value;
 
 pub(super) const DONE: u8 = 0;
@@ -14,9 +16,36 @@ pub(super) struct Outcome {
     pub code: u8,
 }
 
+/// What the console answered: to be looked into, and its text to be passed on, for a number there has all its digits.
+pub(super) struct Answer {
+    value: Value,
+    pub text: String,
+}
+
+impl Answer {
+    pub(super) fn read(text: &[u8]) -> Option<Self> {
+        let value = serde_json::from_slice(text).ok()?;
+        Some(Self { value, text: String::from_utf8_lossy(text).into_owned() })
+    }
+}
+
+impl Deref for Answer {
+    type Target = Value;
+
+    fn deref(&self) -> &Value {
+        &self.value
+    }
+}
+
+impl From<Value> for Answer {
+    fn from(value: Value) -> Self {
+        Self { text: value.to_string(), value }
+    }
+}
+
 impl Outcome {
-    pub(super) fn done(answer: &Value, show: fn(&Value) -> String, json: bool) -> Self {
-        let text = if json { format!("{answer}\n") } else { show(answer) };
+    pub(super) fn done(answer: &Answer, show: fn(&Answer) -> String, json: bool) -> Self {
+        let text = if json { format!("{}\n", answer.text) } else { show(answer) };
         Self { text, code: DONE }
     }
 

@@ -14,7 +14,7 @@ use super::{
     arguments::{After, Discard, Edit, OneRun, Restore, Retry, Runs, Which},
     client::Client,
     confirm,
-    outcome::{DONE, FAILED, Outcome, Trouble},
+    outcome::{Answer, DONE, FAILED, Outcome, Trouble},
     show,
 };
 use crate::http::body::laid_out;
@@ -44,7 +44,7 @@ pub(super) async fn restore(client: &Client, restore: Restore, json: bool) -> Re
 }
 
 /// Exactly these letters, as they are now.
-async fn plan(client: &Client, which: &Which, action: &str) -> Result<Value, Trouble> {
+async fn plan(client: &Client, which: &Which, action: &str) -> Result<Answer, Trouble> {
     let mut wanted = json!({"action": action});
     match which {
         Which { letter: Some(letter), .. } => wanted["letter"] = json!(letter),
@@ -56,7 +56,7 @@ async fn plan(client: &Client, which: &Which, action: &str) -> Result<Value, Tro
 
 async fn carry_out(
     client: &Client,
-    plan: &Value,
+    plan: &Answer,
     mut start: Value,
     after: &After,
     json: bool,
@@ -76,8 +76,9 @@ async fn carry_out(
     if after.wait {
         return watch(client, &id, json).await;
     }
-    let begun =
-        |answer: &Value| format!("run {}: `support-console runs show --wait` follows it\n", show::text(&answer["run"]));
+    let begun = |answer: &Answer| {
+        format!("run {}: `support-console runs show --wait` follows it\n", show::text(&answer["run"]))
+    };
     Ok(Outcome::done(&started, begun, json))
 }
 
@@ -116,7 +117,7 @@ pub(super) async fn runs(client: &Client, command: Runs, json: bool) -> Result<O
     Ok(Outcome::done(&client.post(&format!("/runs/{run}/{what}"), &json!({})).await?, show::message, json))
 }
 
-pub(super) async fn edit(client: &Client, edit: Edit) -> Result<Value, Trouble> {
+pub(super) async fn edit(client: &Client, edit: Edit) -> Result<Answer, Trouble> {
     let Edit { letter, body, headers, version } = edit;
     let path = format!("/letters/{letter}");
     let seen = match version {

@@ -4,7 +4,7 @@ use std::fmt::Write as _;
 
 use serde_json::Value;
 
-use super::table::Table;
+use super::{outcome::Answer, table::Table};
 use crate::{http::body::laid_out, plain::plain};
 
 pub(super) fn text(value: &Value) -> String {
@@ -18,10 +18,13 @@ pub(super) fn text(value: &Value) -> String {
 
 /// A moment, to the second.
 pub(super) fn moment(value: &Value) -> String {
-    let text = text(value);
+    moment_of(&text(value))
+}
+
+pub(super) fn moment_of(text: &str) -> String {
     match (text.get(..19), text.ends_with('Z')) {
         (Some(to_the_second), true) => format!("{}Z", to_the_second.replace('T', " ")),
-        _ => text,
+        _ => text.to_owned(),
     }
 }
 
@@ -29,15 +32,15 @@ fn array(value: &Value) -> impl Iterator<Item = &Value> {
     value.as_array().into_iter().flatten()
 }
 
-pub(super) fn message(answer: &Value) -> String {
+pub(super) fn message(answer: &Answer) -> String {
     format!("{}\n", plain(&text(&answer["message"]), 500))
 }
 
-pub(super) fn whoami(answer: &Value) -> String {
+pub(super) fn whoami(answer: &Answer) -> String {
     format!("{} ({})\n", plain(&text(&answer["account"]), 100), plain(&text(&answer["role"]), 100))
 }
 
-pub(super) fn groups(answer: &Value) -> String {
+pub(super) fn groups(answer: &Answer) -> String {
     let mut table = Table::new(&["GROUP", "QUEUE", "TYPE", "WAIT", "RETRY", "DONE", "AWAY", "LAST", "REASON"]);
     for group in array(&answer["groups"]) {
         table.add([
@@ -72,7 +75,7 @@ fn letter_rows<'a>(letters: impl Iterator<Item = &'a Value>) -> Table {
     table
 }
 
-pub(super) fn letters(answer: &Value) -> String {
+pub(super) fn letters(answer: &Answer) -> String {
     let table = letter_rows(array(&answer["letters"]));
     let mut shown = if table.is_empty() { "Nothing found.\n".to_owned() } else { table.text() };
     if let Some(total) = answer["total"].as_i64() {
@@ -84,7 +87,7 @@ pub(super) fn letters(answer: &Value) -> String {
     shown
 }
 
-pub(super) fn letter(answer: &Value) -> String {
+pub(super) fn letter(answer: &Answer) -> String {
     let letter = &answer["letter"];
     let mut shown = String::new();
     for (name, value) in [
@@ -150,7 +153,7 @@ fn body(body: &Value) -> String {
     shown
 }
 
-pub(super) fn edited(answer: &Value) -> String {
+pub(super) fn edited(answer: &Answer) -> String {
     let edited = &answer["edited"];
     let mut shown = String::new();
     for line in array(&edited["diff"]) {
@@ -168,7 +171,7 @@ pub(super) fn edited(answer: &Value) -> String {
     shown
 }
 
-pub(super) fn audit(answer: &Value) -> String {
+pub(super) fn audit(answer: &Answer) -> String {
     let mut table = Table::new(&["AT", "WHO", "BY", "WHAT", "LETTER OR RUN", "DETAILS"]);
     for line in array(&answer["audit"]) {
         let of = if line["letter"].is_null() { &line["run"] } else { &line["letter"] };
@@ -188,7 +191,7 @@ pub(super) fn audit(answer: &Value) -> String {
     shown
 }
 
-pub(super) fn board(answer: &Value) -> String {
+pub(super) fn board(answer: &Answer) -> String {
     let mut shown = String::new();
     if let Some(why) = answer["brokerAway"].as_str() {
         let at = moment(&answer["queuesAt"]);
@@ -239,7 +242,7 @@ fn age(seconds: f64) -> String {
     }
 }
 
-pub(super) fn runs(answer: &Value) -> String {
+pub(super) fn runs(answer: &Answer) -> String {
     let mut table = Table::new(&["RUN", "WHO", "WHAT", "STATE", "TOTAL", "SENT", "DONE", "FAILED", "SKIPPED", "OF"]);
     for run in array(&answer["runs"]) {
         table.add([
@@ -273,7 +276,7 @@ pub(super) fn progress(run: &Value) -> String {
     )
 }
 
-pub(super) fn run(answer: &Value) -> String {
+pub(super) fn run(answer: &Answer) -> String {
     let run = &answer["run"];
     let mut shown =
         format!("run {}, {} by {}\n{}\n", text(&run["id"]), text(&run["action"]), text(&run["account"]), progress(run));
@@ -293,7 +296,7 @@ pub(super) fn run(answer: &Value) -> String {
     shown
 }
 
-pub(super) fn plan(answer: &Value) -> String {
+pub(super) fn plan(answer: &Answer) -> String {
     let plan = &answer["plan"];
     let mut shown = format!("{} letters to {}\n", text(&plan["count"]), text(&plan["action"]));
     if plan["unreadable"].as_i64().is_some_and(|count| count > 0) {
@@ -306,88 +309,6 @@ pub(super) fn plan(answer: &Value) -> String {
     shown
 }
 
-pub(super) fn orders(answer: &Value) -> String {
-    let mut table = Table::new(&["ORDER", "USER", "STATUS", "AMOUNT", "PLACED"]);
-    for order in array(&answer["orders"]) {
-        let amount = format!("{} {}", text(&order["orderAmount"]), text(&order["currency"]));
-        table.add([
-            text(&order["orderId"]),
-            text(&order["userId"]),
-            text(&order["status"]),
-            amount,
-            moment(&order["createdAt"]),
-        ]);
-    }
-    let mut shown = if table.is_empty() { "No orders on this page.\n".to_owned() } else { table.text() };
-    if let Some(next) = answer["nextCursor"].as_str() {
-        let _ = writeln!(shown, "There may be more: --cursor {next}");
-    }
-    shown
-}
-
-pub(super) fn order(answer: &Value) -> String {
-    let mut shown = String::new();
-    let order = &answer["order"]["found"];
-    if let Some(away) = answer["order"]["away"].as_str() {
-        let _ = writeln!(shown, "The order cannot be read: {}", plain(away, 200));
-    } else {
-        let amount = format!("{} {}", text(&order["orderAmount"]), text(&order["currency"]));
-        let _ = writeln!(
-            shown,
-            "{}  {}\nuser {}, {amount}, to be paid by {}\n",
-            plain(&text(&order["orderId"]), 80),
-            plain(&text(&order["status"]), 80),
-            plain(&text(&order["userId"]), 80),
-            moment(&order["deadline"])
-        );
-        let mut steps = Table::new(&["AT", "STATUS", "BECAUSE OF", "DETAIL"]);
-        for step in array(&order["history"]) {
-            steps.add([moment(&step["at"]), text(&step["status"]), text(&step["cause"]), text(&step["detail"])]);
-        }
-        shown.push_str(&steps.text());
-    }
-    shown.push_str("\nPayments\n");
-    let mut payments = Table::new(&["ATTEMPT", "TRANSACTION", "AMOUNT", "STATUS", "REFUND", "UPDATED", "REASON"]);
-    for payment in array(&answer["payments"]["found"]["payments"]) {
-        payments.add([
-            text(&payment["attempt"]),
-            text(&payment["transactionId"]),
-            text(&payment["amount"]),
-            text(&payment["status"]),
-            text(&payment["refund"]),
-            moment(&payment["updatedAt"]),
-            text(&payment["reason"]),
-        ]);
-    }
-    shown.push_str(&part(&answer["payments"], &payments));
-    shown.push_str("\nNotices to the customer\n");
-    let mut notices = Table::new(&["AT", "OF", "STATUS", "BY", "REASON"]);
-    for notice in array(&answer["notifications"]["found"]["notifications"]) {
-        let at = if notice["sentAt"].is_null() { &notice["createdAt"] } else { &notice["sentAt"] };
-        notices.add([
-            moment(at),
-            text(&notice["type"]),
-            text(&notice["status"]),
-            text(&notice["channel"]),
-            text(&notice["reason"]),
-        ]);
-    }
-    shown.push_str(&part(&answer["notifications"], &notices));
-    shown
-}
-
-fn part(answer: &Value, table: &Table) -> String {
-    match answer["away"].as_str() {
-        Some(why) => format!("cannot be read: {}\n", plain(why, 200)),
-        None if table.is_empty() => "none\n".to_owned(),
-        None => table.text(),
-    }
-}
-
-pub(super) fn cancelled(answer: &Value) -> String {
-    format!("{} is {}\n", plain(&text(&answer["orderId"]), 80), plain(&text(&answer["status"]), 80))
-}
-
 #[cfg(test)]
 mod tests {
     use serde_json::json;
@@ -396,18 +317,16 @@ mod tests {
 
     #[test]
     fn whatever_is_missing_or_odd_is_shown_somehow() {
-        for show in
-            [whoami, groups, letters, letter, edited, audit, board, runs, run, plan, orders, order, cancelled, message]
-        {
+        for show in [whoami, groups, letters, letter, edited, audit, board, runs, run, plan, message] {
             for odd in [json!({}), json!([]), json!(null), json!({"groups": 5, "letter": "x", "run": [1]})] {
-                assert!(!show(&odd).contains("\u{1b}"));
+                assert!(!show(&odd.into()).contains('\u{1b}'));
             }
         }
     }
 
     #[test]
     fn a_body_cannot_steer_the_terminal() {
-        let shown = letter(&json!({"letter": {"body": {"text": "a\u{1b}[2Jb", "whole": true}}}));
+        let shown = letter(&json!({"letter": {"body": {"text": "a\u{1b}[2Jb", "whole": true}}}).into());
         assert!(shown.contains("a\u{fffd}[2Jb"), "{shown:?}");
     }
 

@@ -19,9 +19,10 @@ async fn the_board_shows_what_waits_since_when_and_who_is_there() {
         queue(&board, "payment.charge").filter(|queue| queue["ready"] == 0).cloned()
     })
     .await;
-    for _ in 0..3 {
-        assert!(vhost.publish("redeliver", "payment.charge", b"[]").await);
-    }
+    // The queue is there before everything is bound to it.
+    let publish = async || vhost.publish("redeliver", "payment.charge", b"[]").await.then_some(());
+    eventually(LONG, "the first is taken", publish).await;
+    assert!(vhost.publish_all("redeliver", "payment.charge", [b"[]", b"[]"]).await);
     let waiting = eventually(LONG, "three wait, for a while", async || {
         let board = board().await;
         let charge = queue(&board, "payment.charge")?;
