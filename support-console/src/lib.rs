@@ -55,7 +55,9 @@ pub const ABOUT: About = About {
 
 /// Runs the service until `stop`.
 pub async fn run(settings: Settings<Support>, stop: CancellationToken) -> Result<(), ServiceError> {
-    let (service, _console) = engine(settings, stop)?;
+    let (service, console) = engine(settings, stop)?;
+    // To stop is to let go of the outbox: whoever holds a console holds that up.
+    drop(console);
     service.run(axum::Router::new()).await
 }
 
