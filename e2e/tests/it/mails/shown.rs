@@ -13,7 +13,7 @@ async fn what_was_told_of_an_order_and_what_was_not_is_shown() {
     post.contact("gone", &json!({"email": "bounce@example.test", "phone": "+15551234567", "channel": "email"})).await;
     let (order, gone, stranger) = (OrderId::generate(), OrderId::generate(), OrderId::generate());
     let told = paid(order, CUSTOMER);
-    post.say(&[told.clone()]).await;
+    post.say(std::slice::from_ref(&told)).await;
     post.until_noted("sent", 1).await;
     // What comes late is not told any more.
     post.say(&[received(order, CUSTOMER)]).await;
