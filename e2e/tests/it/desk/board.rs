@@ -42,11 +42,16 @@ async fn the_board_shows_what_waits_since_when_and_who_is_there() {
     assert_eq!((names.first(), names.last()), (Some(&"inventory.lock"), Some(&"unroutable")), "{names:?}");
     assert!(names.contains(&"delay.1000") && names.contains(&"payment.charge.dlq"), "{names:?}");
     // The services of this test do not run; the console itself does.
-    let state = |name: &str| {
-        let services = now["services"].as_array().unwrap();
-        services.iter().find(|service| service["name"] == name).map(|service| service["state"]["is"].clone())
-    };
-    assert_eq!(state("support-console"), Some("ready".into()));
+    eventually(LONG, "the console is ready", async || {
+        let board = board().await;
+        let services = board["services"].as_array()?;
+        services
+            .iter()
+            .find(|line| line["name"] == "support-console")
+            .filter(|line| line["state"]["is"] == "ready")
+            .map(drop)
+    })
+    .await;
     let shown = console.cli(&reader, &["board"]).await;
     assert!(shown.code == 0 && shown.out.contains("payment.charge.dlq"), "{shown:?}");
     assert_eq!(console.process.http.get("/api/support/board").await.unwrap().status, 401);

@@ -27,7 +27,9 @@ async fn an_order_is_shown_with_all_that_others_know_of_it_and_called_off_by_nam
     let told = story.json();
     assert_eq!(told["order"]["found"]["status"], "paid");
     assert_eq!(told["payments"]["found"]["payments"][0]["status"], "captured");
-    assert_eq!(told["notifications"]["found"]["notifications"].as_array().map(Vec::len), Some(2), "{told}");
+    // Of its receipt its customer may have heard as well, or not any more.
+    let notices = told["notifications"]["found"]["notifications"].as_array().unwrap();
+    assert!(notices.iter().any(|notice| notice["type"] == "order.paid" && notice["status"] == "sent"), "{told}");
     assert!(story.out.contains(r#""orderAmount":100.50"#), "amounts keep their digits: {}", story.out);
     let shown = console.cli(&operator, &["order", "show", &id]).await;
     for part in ["paid", "payment.completed", "captured", "order.paid", USER] {
