@@ -152,7 +152,11 @@ fn most_within(calls: &[Call], ms: i64) -> usize {
 async fn who_comes_back_is_not_run_over_and_nobody_else_is_held_up_meanwhile() {
     const WAITING: usize = 80;
     let (at_once, per_second) = (AT_ONCE.to_string(), PER_SECOND.to_string());
-    let limits = [("PAYMENTS__AT_ONCE", at_once.as_str()), ("PAYMENTS__CALLS_PER_SECOND", per_second.as_str())];
+    let limits = [
+        ("PAYMENTS__AT_ONCE", at_once.as_str()),
+        ("PAYMENTS__CALLS_PER_SECOND", per_second.as_str()),
+        ("ORDERS__TIMES__RECEIVED_MS", "100"),
+    ];
     let saga = Saga::start(&limits, &[]).await;
     saga.customer("stored", Some("approved")).await;
     saga.customer("walker", None).await;
