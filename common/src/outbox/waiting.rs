@@ -20,7 +20,7 @@ pub struct Waiting {
 }
 
 pub async fn waiting(db: &Db) -> Result<Waiting, DbError> {
-    let sql = "SELECT (SELECT count(*) FROM (SELECT FROM outbox LIMIT $1) AS some),
+    let sql = "SELECT (SELECT count(*) FROM (SELECT FROM outbox LIMIT $1) AS counted),
                       (SELECT id FROM outbox ORDER BY id LIMIT 1)";
     let rows = db.query(sql, &[&MOST_COUNTED]).await?;
     let row = rows.first().ok_or_else(|| DbError::unexpected("a count without a row"))?;
