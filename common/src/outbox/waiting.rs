@@ -39,10 +39,14 @@ fn age(id: Uuid) -> Duration {
 /// Publishes it as metrics, until `stop`.
 pub async fn measure(db: Db, stop: CancellationToken) {
     while stop.run_until_cancelled(tokio::time::sleep(EVERY)).await.is_some() {
-        // When the database is away, so is the answer: the last one stays.
-        if let Some(Ok(now)) = stop.run_until_cancelled(waiting(&db)).await {
-            metrics::gauge!("conveyor_outbox_parcels").set(now.parcels as f64);
-            metrics::gauge!("conveyor_outbox_oldest_seconds").set(now.oldest.as_secs_f64());
+        match stop.run_until_cancelled(waiting(&db)).await {
+            Some(Ok(now)) => {
+                metrics::gauge!("conveyor_outbox_parcels").set(now.parcels as f64);
+                metrics::gauge!("conveyor_outbox_oldest_seconds").set(now.oldest.as_secs_f64());
+            }
+            // When the database is away, so is the answer: the last one stays.
+            Some(Err(error)) => tracing::debug!(%error, "what waits in the outbox could not be counted"),
+            None => return,
         }
     }
 }

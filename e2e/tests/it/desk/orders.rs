@@ -1,7 +1,7 @@
 //! Orders, as the services tell of them to a person.
 
-use e2e::{Console, LONG, token_with};
-use serde_json::json;
+use e2e::{Console, LONG, eventually, token_with};
+use serde_json::{Value, json};
 
 use crate::line::{Line, USER};
 
@@ -59,6 +59,13 @@ async fn an_order_is_shown_with_all_that_others_know_of_it_and_called_off_by_nam
     let noted = console.cli(&operator, &["audit", "--account", "olga", "--json"]).await.json();
     assert_eq!(noted["audit"][0]["action"], "cancel_order", "{noted}");
     assert_eq!(noted["audit"][0]["details"]["orderId"], json!(id));
+
+    eventually(LONG, "every service says how much waits to be published", async || {
+        let board = console.get("/board", &reader).await.json();
+        let is_told = |line: &Value| line["state"]["is"] == "ready" && line["outbox"]["parcels"].is_u64();
+        board["services"].as_array().filter(|lines| lines.len() == 5 && lines.iter().all(is_told)).map(drop)
+    })
+    .await;
 
     for unknown in ["ORD00000000000070008000000000000000", "ORD1", "../../readyz"] {
         assert_eq!(console.cli(&operator, &["order", "show", unknown]).await.code, 3, "{unknown}");
