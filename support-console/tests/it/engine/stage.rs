@@ -115,7 +115,7 @@ impl Stage {
     }
 
     pub(crate) async fn at_rest(&self, run: Uuid) -> Run {
-        let run = self.console.until_at_rest(run, LONG).await.unwrap();
+        let run = self.console.until_at_rest(run, 3 * LONG).await.unwrap();
         assert_ne!(run.state, support_console::RunState::Running, "{run:?}");
         run
     }
