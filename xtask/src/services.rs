@@ -81,6 +81,7 @@ impl Service {
         amqp_url: &str,
         token_secret: &str,
         ports: Ports,
+        settings: &[(&str, &str)],
     ) -> Result<()> {
         let mut command = Command::new(binaries.join(self.name));
         command
@@ -88,7 +89,8 @@ impl Service {
             .env("CONVEYOR__DATABASE__URL", database_url)
             .env("CONVEYOR__BROKER__URL", amqp_url)
             .env("CONVEYOR__HTTP__BIND", format!("127.0.0.1:{}", self.port))
-            .envs(outside_world(self.name, ports));
+            .envs(outside_world(self.name, ports))
+            .envs(settings.iter().copied());
         self.launch(command)
     }
 
