@@ -179,6 +179,7 @@ pub(crate) fn read(source: &str, delivery: Delivery, now: OffsetDateTime) -> Vec
     let by_broker = last_death(headers);
     let came = |seconds: u64| OffsetDateTime::from_unix_timestamp(i64::try_from(seconds).ok()?).ok();
     let when = died_at
+        .as_ref()
         .and_then(|text| OffsetDateTime::parse(text, &Rfc3339).ok())
         .or_else(|| by_broker.as_ref().and_then(|(_, time)| time.and_then(came)))
         // Clocks differ and senders lie; nothing has died later than now.
@@ -188,13 +189,13 @@ pub(crate) fn read(source: &str, delivery: Delivery, now: OffsetDateTime) -> Vec
     let (exchange, routing_key) = (delivery.exchange.as_str(), delivery.routing_key.as_str());
     let death = match (header(headers, "x-death-kind"), &by_broker) {
         _ if is_unroutable => "unroutable".to_owned(),
-        (Some(kind), _) => clean(kind, 32),
+        (Some(kind), _) => clean(&kind, 32),
         (None, Some((kind, _))) => clean(kind, 32),
         (None, None) => "unknown".to_owned(),
     };
     let reason = match (header(headers, "x-reason"), &by_broker) {
         _ if is_unroutable => format!("no queue took it: exchange \"{exchange}\", routing key \"{routing_key}\""),
-        (Some(reason), _) => reason.to_owned(),
+        (Some(reason), _) => reason.into_owned(),
         (None, Some((kind, _))) => format!("the broker gave it up: {kind}"),
         (None, None) => "nobody said why".to_owned(),
     };
@@ -204,13 +205,13 @@ pub(crate) fn read(source: &str, delivery: Delivery, now: OffsetDateTime) -> Vec
         routing_key: if is_unroutable { clean(routing_key, NAME_MOST) } else { String::new() },
         death,
         reason: clean(&reason, REASON_MOST),
-        service: clean(header(headers, "x-service").unwrap_or_default(), NAME_MOST),
+        service: clean(&header(headers, "x-service").unwrap_or_default(), NAME_MOST),
         attempts: number(headers, "x-attempts").and_then(|attempts| i32::try_from(attempts.max(1)).ok()),
-        retry_id: header(headers, "x-retry-id").and_then(|id| Uuid::try_parse(id).ok()),
+        retry_id: header(headers, "x-retry-id").and_then(|id| Uuid::try_parse(&id).ok()),
         // What tells this death from others of the same letter.
         mark: [
             properties.message_id().as_ref().map_or("", |id| id.as_str()).to_owned(),
-            died_at.unwrap_or_default().to_owned(),
+            died_at.unwrap_or_default().into_owned(),
             by_broker.as_ref().map(|death| format!("{death:?}")).unwrap_or_default(),
         ],
         headers: to_json(properties).to_string(),

@@ -1,6 +1,8 @@
 //! A message's headers and properties as JSON and back. What JSON or PostgreSQL cannot hold is marked: `{"$bytes": …}` is
 //! base64, `{"$time": …}` seconds, and a table's own key that begins with `$` gets another one.
 
+use std::borrow::Cow;
+
 use base64::{Engine as _, engine::general_purpose::STANDARD};
 use lapin::{
     BasicProperties,
@@ -90,11 +92,11 @@ fn bytes(value: &[u8]) -> Value {
     json!({"$bytes": STANDARD.encode(value)})
 }
 
-/// A header's text.
-pub(crate) fn header<'a>(headers: Option<&'a FieldTable>, name: &str) -> Option<&'a str> {
+/// A header's text, as far as it is any.
+pub(crate) fn header<'a>(headers: Option<&'a FieldTable>, name: &str) -> Option<Cow<'a, str>> {
     match headers?.inner().get(name)? {
-        AMQPValue::LongString(text) => std::str::from_utf8(text.as_bytes()).ok(),
-        AMQPValue::ShortString(text) => Some(text.as_str()),
+        AMQPValue::LongString(text) => Some(String::from_utf8_lossy(text.as_bytes())),
+        AMQPValue::ShortString(text) => Some(text.as_str().into()),
         _ => None,
     }
 }
@@ -119,7 +121,7 @@ pub(crate) fn last_death(headers: Option<&FieldTable>) -> Option<(String, Option
         Some(AMQPValue::Timestamp(seconds)) => Some(*seconds),
         _ => None,
     };
-    Some((header(Some(last), "reason").unwrap_or("unknown").to_owned(), time))
+    Some((header(Some(last), "reason").map_or_else(|| "unknown".to_owned(), Cow::into_owned), time))
 }
 
 #[cfg(test)]

@@ -82,7 +82,13 @@ async fn killed_in_the_middle_of_a_run_it_goes_on_with_it_and_each_letter_is_don
     assert_eq!(obedient::effects(&stage.database).await.len(), events.len());
     assert_eq!(stage.count("SELECT count(*) FROM support.letters WHERE state = 'done'").await, LETTERS);
     assert_eq!(stage.count("SELECT sum(done)::bigint FROM support.groups").await, LETTERS);
+    // What was published and could not be forgotten before the kill goes once more, and has no effect.
+    eventually(LONG, "the outbox is empty", async || {
+        (stage.count("SELECT count(*) FROM support.outbox").await == 0).then_some(())
+    })
+    .await;
     assert!(process.terminate().await.success());
+    assert_eq!(stage.count("SELECT count(*) FROM support.letters WHERE state = 'done'").await, LETTERS);
     stage.strike().await;
 }
 

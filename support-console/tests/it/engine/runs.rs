@@ -104,7 +104,7 @@ async fn a_run_keeps_its_rate_rests_when_told_to_and_sends_nothing_once_it_is_ca
     let steps = Steps { first: vec![1], rate: 20, tolerate: 0 };
     let began = tokio::time::Instant::now();
     let run = stage.console.start_run(&olga, plan.id, &steps).await.unwrap();
-    stage.until_found("state:done", 30).await;
+    stage.until_done(30).await;
     stage.console.pause(&olga, run).await.unwrap();
     let took = began.elapsed();
     let paused = stage.console.run(run).await.unwrap().run;
@@ -112,7 +112,7 @@ async fn a_run_keeps_its_rate_rests_when_told_to_and_sends_nothing_once_it_is_ca
     assert!(f64::from(paused.sent) <= 12.0 + took.as_secs_f64() * 20.0, "{} sent in {took:?}", paused.sent);
     assert!(matches!(stage.console.pause(&olga, run).await, Err(Refusal::RunIs("paused"))));
     stage.console.resume(&olga, run).await.unwrap();
-    stage.until_found("state:done", paused.sent as usize + 20).await;
+    stage.until_done(i64::from(paused.sent) + 20).await;
     stage.console.cancel(&olga, run).await.unwrap();
     let cancelled = stage.console.run(run).await.unwrap().run;
     assert_eq!(cancelled.state, RunState::Cancelled);

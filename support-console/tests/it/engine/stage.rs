@@ -73,9 +73,10 @@ impl Stage {
     /// Ends everything well, and fails if it does not end well.
     pub(crate) async fn strike(self) {
         let Self { console, database, vhost, running, .. } = self;
+        running.iter().for_each(|(stop, _)| stop.cancel());
+        // Whoever holds a console holds up the end.
         drop(console);
-        for (stop, running) in running.into_iter().rev() {
-            stop.cancel();
+        for (_, running) in running {
             tokio::time::timeout(LONG, running).await.expect("a service does not end").unwrap().unwrap();
         }
         e2e::assert_clean(&database, &vhost).await;
@@ -95,6 +96,13 @@ impl Stage {
         .await
     }
 
+    /// Waits until at least so many letters are done.
+    pub(crate) async fn until_done(&self, count: i64) {
+        let sql = "SELECT count(*) FROM support.letters WHERE state = 'done'";
+        eventually(LONG, &format!("{count} letters are done"), async || (self.count(sql).await >= count).then_some(()))
+            .await;
+    }
+
     pub(crate) async fn count(&self, sql: &str) -> i64 {
         self.database.count(sql).await
     }
@@ -107,7 +115,7 @@ impl Stage {
     }
 
     pub(crate) async fn at_rest(&self, run: Uuid) -> Run {
-        let run = self.console.until_at_rest(run, LONG).await.unwrap();
+        let run = self.console.until_at_rest(run, 3 * LONG).await.unwrap();
         assert_ne!(run.state, support_console::RunState::Running, "{run:?}");
         run
     }
