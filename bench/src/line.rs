@@ -111,8 +111,8 @@ impl<'a> Line<'a> {
         let line = Self { plan, place, password: uuid::Uuid::now_v7().simple().to_string(), services: Vec::new() };
         let mut migrate = line.command("migrate");
         migrate.arg("--demo").env("CONVEYOR__DATABASE__URL", &place.database);
-        for kind in &KINDS {
-            migrate.env(format!("CONVEYOR__ROLES__{}", kind.role_key), &line.password);
+        for role in KINDS.iter().map(|kind| kind.role_key).chain(["SUPPORT"]) {
+            migrate.env(format!("CONVEYOR__ROLES__{role}"), &line.password);
         }
         let output = migrate.output().await.context("cannot run migrate")?;
         ensure!(output.status.success(), "migrate failed: {}", String::from_utf8_lossy(&output.stderr).trim());

@@ -6,6 +6,7 @@
 
 mod connection;
 mod customer;
+mod dead_letters;
 mod disk;
 mod flash;
 mod http;
@@ -82,6 +83,10 @@ struct Arguments {
     /// batches and without, alternating, as often as --rounds says
     #[arg(long)]
     flash: bool,
+    /// So many dead letters of 20 reasons (100,000 unless said): how fast the console takes them in, finds among them, and
+    /// sends all of them again
+    #[arg(long, value_name = "LETTERS", num_args = 0..=1, default_missing_value = "100000", value_parser = clap::value_parser!(u32).range(1_000..=1_000_000))]
+    dead_letters: Option<u32>,
     /// Everything the project has set itself: throughput, 20, 500, 2,000 and 4,000 orders/s, 200,000 held up, overload,
     /// 100,000 waiting for their deadlines, a flash sale, idle
     #[arg(long)]
@@ -187,6 +192,9 @@ async fn bench(arguments: &Arguments) -> Result<bool> {
 async fn measure(arguments: &Arguments, bench: &mut Bench, report: &mut Report) -> Result<()> {
     if !arguments.against.is_empty() {
         return compare(arguments, bench, report).await;
+    }
+    if let Some(letters) = arguments.dead_letters {
+        return dead_letters::measure(&bench.servers, &bench.plan, usize::try_from(letters)?).await;
     }
     let asked = !arguments.rate.is_empty()
         || arguments.backlog.is_some()

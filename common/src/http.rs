@@ -5,11 +5,13 @@ pub mod admission;
 mod code;
 mod connections;
 mod entrance;
+mod form;
 mod guard;
 mod health;
 mod json;
 mod origin;
 mod problem;
+mod query;
 mod rate;
 mod seat;
 mod slow;
@@ -17,10 +19,12 @@ pub mod turns;
 mod visit;
 
 pub use code::{Code, codes};
+pub use form::Form;
 pub use health::Check;
-pub use json::{JsonBody, JsonText, Object};
+pub use json::{BodyLimit, JsonBody, JsonText, Object};
 pub use origin::Origins;
 pub use problem::{FieldError, Problem};
+pub use query::{Query, whole};
 pub use visit::{Visit, discard};
 
 use std::{net::SocketAddr, sync::Arc, time::Duration};

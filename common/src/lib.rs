@@ -11,6 +11,7 @@ pub mod config;
 pub mod consumer;
 pub mod db;
 pub mod events;
+pub mod html;
 pub mod http;
 pub mod ids;
 pub mod money;

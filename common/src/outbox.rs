@@ -7,9 +7,11 @@
 
 mod dispatch;
 mod sweep;
+mod waiting;
 
 pub use dispatch::Dispatcher;
 pub use sweep::sweep;
+pub use waiting::{Waiting, measure, waiting};
 
 use uuid::Uuid;
 
@@ -73,6 +75,11 @@ impl Outbox {
     ) -> Result<(), serde_json::Error> {
         let event = Event::new(self.source, subject.to_string(), cause.map(str::to_owned), payload)?;
         self.packer.add(topology::EVENTS, P::TYPE, &event)
+    }
+
+    /// Sends a parcel to one place, under its own id.
+    pub fn send(&mut self, parcel: Parcel) {
+        self.packer.add_whole(parcel);
     }
 }
 

@@ -123,7 +123,13 @@ impl Drop for Database {
 
 pub(crate) fn passwords() -> Passwords {
     let password = || SecretString::from(PASSWORD);
-    Passwords { orders: password(), inventory: password(), payments: password(), notifications: password() }
+    Passwords {
+        orders: password(),
+        inventory: password(),
+        payments: password(),
+        notifications: password(),
+        support: password(),
+    }
 }
 
 /// The migrated database that the others are copies of, made once per server and set of migrations: a copy takes a

@@ -6,6 +6,7 @@
 #![expect(clippy::panic, clippy::expect_used, reason = "a harness fails by panicking")]
 
 mod clean;
+mod console;
 mod database;
 mod environment;
 pub mod http;
@@ -21,6 +22,7 @@ mod vhost;
 mod wait;
 
 pub use clean::{SIGNALS, assert_clean};
+pub use console::{Console, Said};
 pub use database::{Database, PASSWORD};
 pub use logs::show_logs;
 pub use process::{Process, service_settings};

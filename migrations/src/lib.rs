@@ -26,6 +26,7 @@ pub struct Passwords {
     pub inventory: SecretString,
     pub payments: SecretString,
     pub notifications: SecretString,
+    pub support: SecretString,
 }
 
 /// Why it did not work. The cause is the source, and is not repeated in the message.

@@ -28,7 +28,10 @@ pub(crate) async fn make_roles(client: &Client, passwords: &Passwords) -> Result
 /// Opens each schema to its role. Harmless to services that are at work.
 pub(crate) async fn open_schemas(client: &Client) -> Result<(), Error> {
     for service in &SERVICES {
-        let sql = TEXT.replace("{schema}", service.schema).replace("{role}", service.role);
+        let mut sql = TEXT.replace("{schema}", service.schema).replace("{role}", service.role);
+        for table in service.append_only {
+            sql.push_str(&format!("REVOKE UPDATE, DELETE ON {}.{table} FROM {};\n", service.schema, service.role));
+        }
         retried(async || client.batch_execute(&sql).await).await?;
     }
     Ok(())

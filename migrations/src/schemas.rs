@@ -14,32 +14,45 @@ pub struct Service {
     pub role: &'static str,
     pub(crate) password: fn(&Passwords) -> &SecretString,
     migrations: fn() -> Runner,
+    /// Tables whose rows its role may write and read, and never change.
+    pub(crate) append_only: &'static [&'static str],
 }
 
-pub const SERVICES: [Service; 4] = [
+pub const SERVICES: [Service; 5] = [
     Service {
         schema: "orders",
         role: "conveyor_orders",
         password: |passwords| &passwords.orders,
         migrations: orders::migrations::runner,
+        append_only: &[],
     },
     Service {
         schema: "inventory",
         role: "conveyor_inventory",
         password: |passwords| &passwords.inventory,
         migrations: inventory::migrations::runner,
+        append_only: &[],
     },
     Service {
         schema: "payments",
         role: "conveyor_payments",
         password: |passwords| &passwords.payments,
         migrations: payments::migrations::runner,
+        append_only: &[],
     },
     Service {
         schema: "notifications",
         role: "conveyor_notifications",
         password: |passwords| &passwords.notifications,
         migrations: notifications::migrations::runner,
+        append_only: &[],
+    },
+    Service {
+        schema: "support",
+        role: "conveyor_support",
+        password: |passwords| &passwords.support,
+        migrations: support::migrations::runner,
+        append_only: &["audit"],
     },
 ];
 
@@ -54,6 +67,9 @@ mod payments {
 }
 mod notifications {
     refinery::embed_migrations!("notifications");
+}
+mod support {
+    refinery::embed_migrations!("support");
 }
 
 /// Brings one schema up to date; returns what was applied.
@@ -76,7 +92,7 @@ pub(crate) async fn migrate(client: &mut Client, service: &Service) -> Result<Ve
 pub fn fingerprint() -> u64 {
     let mut hasher = DefaultHasher::new();
     for service in &SERVICES {
-        (service.schema, service.role).hash(&mut hasher);
+        (service.schema, service.role, service.append_only).hash(&mut hasher);
         for migration in (service.migrations)().get_migrations() {
             migration.checksum().hash(&mut hasher);
         }

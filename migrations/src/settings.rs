@@ -52,6 +52,7 @@ fn load_from(file: Option<&str>, variables: HashMap<String, String>) -> Result<S
         ("inventory", &passwords.inventory),
         ("payments", &passwords.payments),
         ("notifications", &passwords.notifications),
+        ("support", &passwords.support),
     ];
     // PostgreSQL takes an empty password for none at all, and then lets nobody in.
     if let Some((name, _)) = named.iter().find(|(_, password)| password.expose_secret().is_empty()) {
@@ -68,12 +69,13 @@ fn load_from(file: Option<&str>, variables: HashMap<String, String>) -> Result<S
 mod tests {
     use super::*;
 
-    const WHOLE: [(&str, &str); 5] = [
+    const WHOLE: [(&str, &str); 6] = [
         ("CONVEYOR__DATABASE__URL", "postgres://admin:secret@h:1/d"),
         ("CONVEYOR__ROLES__ORDERS", "1"),
         ("CONVEYOR__ROLES__INVENTORY", "2"),
         ("CONVEYOR__ROLES__PAYMENTS", "3"),
         ("CONVEYOR__ROLES__NOTIFICATIONS", "4"),
+        ("CONVEYOR__ROLES__SUPPORT", "5"),
     ];
 
     fn load_with(name: &str, value: Option<&str>) -> Result<Settings, String> {
@@ -100,7 +102,7 @@ mod tests {
             ("CONVEYOR__DATABASE__URL", Some("secret:x"), "database.url"),
             ("CONVEYOR__ROLES__PAYMENTS", None, "roles.payments"),
             ("CONVEYOR__ROLES__PAYMENTS", Some(""), "roles.payments"),
-            ("CONVEYOR__ROLES__SUPPORT", Some("5"), "support"),
+            ("CONVEYOR__ROLES__BOOKINGS", Some("6"), "bookings"),
             ("CONVEYOR__BANANA", Some("5"), "banana"),
         ] {
             let error = load_with(name, value).err().unwrap_or_else(|| panic!("{name}={value:?} was taken"));

@@ -1,7 +1,6 @@
 //! What people look at: inbox, ledger, cards. Plain HTML that needs neither scripts nor the network. What is shown was
-//! written by anybody, mails above all: see [`html`].
+//! written by anybody, mails above all: see [`common::html`].
 
-mod html;
 mod inbox;
 mod ledger;
 
@@ -14,8 +13,8 @@ use axum::{
     response::{IntoResponse, Response},
     routing::get,
 };
+use common::html::Html;
 
-use self::html::Html;
 use crate::{cards, faults::Faults, world::World};
 
 /// So many lines are on a page; a search finds others.

@@ -79,7 +79,7 @@ fn fuzz(dir: &Path, backing: &Backing, schemathesis: &Path, arguments: &Argument
     let secret = project::password()?;
     let mut migrate = Command::new(programs.join("migrate"));
     migrate.arg("--demo").env("CONVEYOR__DATABASE__URL", &backing.database_url);
-    for schema in ["ORDERS", "INVENTORY", "PAYMENTS", "NOTIFICATIONS"] {
+    for schema in ["ORDERS", "INVENTORY", "PAYMENTS", "NOTIFICATIONS", "SUPPORT"] {
         migrate.env(format!("CONVEYOR__ROLES__{schema}"), &secret);
     }
     if !signals::run(&mut migrate)?.success() {

@@ -14,7 +14,7 @@ use super::connection::BrokerError;
 use crate::events::{
     InventoryLocked, InventoryRejected, OrderCancelled, OrderCreated, OrderExpired, OrderPaid, OrderPaymentDeclined,
     OrderPaymentDue, OrderPaymentFailed, OrderPaymentReminder, OrderReceived, OrderRefundDue, OrderRefunded,
-    OrderRejected, Payload, PaymentCompleted, PaymentFailed, PaymentRefunded,
+    OrderRejected, Payload, PaymentCompleted, PaymentFailed, PaymentRefunded, SupportRetried,
 };
 
 /// Everything is published here, with the event's type as the routing key.
@@ -77,6 +77,10 @@ pub const ORDERS_PROGRESS: WorkQueue = WorkQueue {
 /// What order-api has sent to itself, to arrive when an order's time is up.
 pub const ORDERS_TIMEOUT: WorkQueue = WorkQueue { name: "orders.timeout", hears: &[], awaited: false };
 
+/// What became of what staff sent again.
+pub const SUPPORT_PROGRESS: WorkQueue =
+    WorkQueue { name: "support.progress", hears: &[SupportRetried::TYPE], awaited: false };
+
 /// The line.
 pub const WORK_QUEUES: &[&WorkQueue] = &[
     &INVENTORY_LOCK,
@@ -86,6 +90,7 @@ pub const WORK_QUEUES: &[&WorkQueue] = &[
     &NOTIFICATION_SEND,
     &ORDERS_PROGRESS,
     &ORDERS_TIMEOUT,
+    &SUPPORT_PROGRESS,
 ];
 
 /// After so many returns the broker itself dead-letters a message. The chassis does so earlier; this is the net below.

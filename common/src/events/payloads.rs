@@ -1,7 +1,9 @@
-//! The payload of every event type. Only `order-api` says `order.*`; workers answer with their own.
+//! The payload of every event type. Only `order-api` says `order.*`; workers answer with their own. Of what staff sent
+//! again, the chassis says whether it is done.
 
 use serde::{Deserialize, Serialize};
 use time::OffsetDateTime;
+use uuid::Uuid;
 
 use super::Payload;
 use crate::{
@@ -237,3 +239,13 @@ pub struct PaymentRefunded {
     pub amount: Money,
 }
 payload!(PaymentRefunded = "payment.refunded");
+
+/// What staff sent again is done. It is said by the chassis of whoever did it.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct SupportRetried {
+    pub retry_id: Uuid,
+    pub queue: String,
+    pub event_id: Uuid,
+}
+payload!(SupportRetried = "support.retried");

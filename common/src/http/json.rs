@@ -100,11 +100,11 @@ impl<S: Send + Sync> FromRequest<S> for JsonText {
     }
 }
 
-/// The most bytes a JSON body may have.
+/// The most bytes a body may have: an [`Extension`](axum::Extension), which some routes set for themselves.
 #[derive(Debug, Clone, Copy)]
-pub(super) struct BodyLimit(pub usize);
+pub struct BodyLimit(pub usize);
 
-async fn read(request: Request) -> Result<Vec<u8>, Problem> {
+pub(super) async fn read(request: Request) -> Result<Vec<u8>, Problem> {
     let limit = request.extensions().get::<BodyLimit>().map_or(0, |limit| limit.0);
     let visit = request.extensions().get::<Visit>().cloned().ok_or_else(Problem::internal)?;
     let too_large = || Problem::new(codes::BODY_TOO_LARGE, format!("the body is larger than {limit} bytes"));

@@ -13,7 +13,7 @@ use std::{
 use axum::{
     body::Body,
     extract::{FromRequestParts, Request},
-    http::request::Parts,
+    http::{HeaderMap, request::Parts},
 };
 use futures_util::StreamExt as _;
 use tokio::time::Instant;
@@ -84,6 +84,12 @@ impl Visit {
         self.counted(self.house.rates.user(user), "this user")
     }
 
+    /// The address that asks, which is not the peer's where that is a proxy of ours.
+    #[must_use]
+    pub fn address(&self, headers: &HeaderMap) -> IpAddr {
+        address::asked_by(self.seat.peer, headers, &self.house.proxies)
+    }
+
     fn counted(&self, taken: Option<Result<Standing, Refused>>, whose: &str) -> Result<(), Problem> {
         match taken {
             None => Ok(()),
@@ -105,8 +111,7 @@ impl Visit {
             return Err(Problem::new(codes::HEAD_TOO_LARGE, message));
         }
         if self.house.rates.limits_addresses() {
-            let address = address::asked_by(self.seat.peer, request.headers(), &self.house.proxies);
-            self.counted(self.house.rates.address(address), "this address")?;
+            self.counted(self.house.rates.address(self.address(request.headers())), "this address")?;
         }
         let turn = Turn::take(&self.house);
         self.is_crowded().map(|()| turn)

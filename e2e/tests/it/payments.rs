@@ -7,6 +7,7 @@ mod crowds;
 mod paying;
 mod refunds;
 pub(crate) mod secrets;
+mod shown;
 mod stopping;
 mod stored;
 mod together;

@@ -10,7 +10,13 @@ use tokio_postgres::{Client, Config, NoTls};
 
 fn passwords(password: &str) -> Passwords {
     let password = || password.to_owned().into();
-    Passwords { orders: password(), inventory: password(), payments: password(), notifications: password() }
+    Passwords {
+        orders: password(),
+        inventory: password(),
+        payments: password(),
+        notifications: password(),
+        support: password(),
+    }
 }
 
 async fn connect(config: &Config) -> Result<Client, tokio_postgres::Error> {

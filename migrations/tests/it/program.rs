@@ -11,7 +11,7 @@ fn program(url: Option<&str>, arguments: &[&str]) -> Command {
     if let Some(url) = url {
         command.env("CONVEYOR__DATABASE__URL", url);
     }
-    for service in ["ORDERS", "INVENTORY", "PAYMENTS", "NOTIFICATIONS"] {
+    for service in ["ORDERS", "INVENTORY", "PAYMENTS", "NOTIFICATIONS", "SUPPORT"] {
         command.env(format!("CONVEYOR__ROLES__{service}"), PASSWORD);
     }
     command

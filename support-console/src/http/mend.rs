@@ -1,0 +1,166 @@
+//! `/letters/{id}/edit`: changes what would be sent again. What was not applied is said, and what was typed is kept.
+
+use axum::{
+    extract::{Path, State},
+    http::StatusCode,
+    response::{IntoResponse as _, Redirect, Response},
+};
+use common::{html, html::Html};
+use serde_json::{Map, Value};
+use uuid::Uuid;
+
+use super::{
+    Pages,
+    body::Shape,
+    letters::unknown,
+    mask::Sight,
+    page::{Csrf, Page, Place},
+    person::{Person, Signed},
+    shown::bytes,
+    trouble::{Trouble, sentence},
+};
+use crate::{DiffLine, LetterPage, Refusal, Role, people::Session};
+
+/// The largest body that is edited in a browser.
+pub(super) const LARGEST: usize = 256 * 1024;
+
+pub(super) async fn form(
+    State(pages): State<Pages>,
+    Person(session): Person,
+    Path(id): Path<String>,
+) -> Result<Response, Trouble> {
+    let id = Uuid::try_parse(&id).map_err(|_| unknown())?;
+    let back = format!("/letters/{id}");
+    session.who.must_be(Role::Operator).map_err(|refusal| Trouble::from(refusal).back_to(&back))?;
+    let letter = pages.console.letter(id).await?;
+    let text = match Shape::of(&letter.body, Sight::of(&session.who), &[]) {
+        Shape::Json(text) | Shape::Text(text) if letter.body.len() <= LARGEST => text,
+        Shape::Bytes(_) if letter.body.len() <= LARGEST => String::new(),
+        _ => {
+            let message = format!(
+                "A body of {} is too large for a page. The command line edits it from a file: \
+                 support-console edit {id} --body FILE.",
+                bytes(letter.body.len())
+            );
+            return Err(Trouble::from(Refusal::EditNotApplied(message)).back_to(back));
+        }
+    };
+    let typed = Typed { version: letter.line.version, body: &text, headers: &own_headers(&letter) };
+    Ok(page(&session, &letter, StatusCode::OK, &typed, None))
+}
+
+/// What stands in the form.
+struct Typed<'a> {
+    version: i32,
+    body: &'a str,
+    headers: &'a str,
+}
+
+pub(super) async fn edit(
+    State(pages): State<Pages>,
+    Path(id): Path<String>,
+    Signed { session, form }: Signed,
+) -> Result<Response, Trouble> {
+    let id = Uuid::try_parse(&id).map_err(|_| unknown())?;
+    let version = form.get("version").parse().unwrap_or_default();
+    // A browser ends every line of a form with both.
+    let (body, headers) = (form.get("body").replace("\r\n", "\n"), form.get("headers").replace("\r\n", "\n"));
+    let typed = Typed { version, body: &body, headers: &headers };
+    let letter = pages.console.letter(id).await?;
+    let asked = match asked(&letter, &typed) {
+        Ok(asked) => asked,
+        Err(why) => return Ok(page(&session, &letter, StatusCode::UNPROCESSABLE_ENTITY, &typed, Some(&why))),
+    };
+    let (body, headers) = (asked.body.as_deref(), asked.headers.as_ref());
+    match pages.console.edit(&session.who, id, version, body, headers).await {
+        Ok(_) => Ok(Redirect::to(&format!("/letters/{id}?edited=1")).into_response()),
+        Err(refusal @ (Refusal::EditNotApplied(_) | Refusal::ChangedSince { .. } | Refusal::Invalid { .. })) => {
+            let status = StatusCode::from_u16(refusal.status()).unwrap_or(StatusCode::CONFLICT);
+            Ok(page(&session, &letter, status, &typed, Some(&refusal.to_string())))
+        }
+        Err(refusal) => Err(Trouble::from(refusal).back_to(format!("/letters/{id}"))),
+    }
+}
+
+/// Of both, what is another than before.
+struct Asked {
+    body: Option<Vec<u8>>,
+    headers: Option<Value>,
+}
+
+fn asked(letter: &LetterPage, typed: &Typed<'_>) -> Result<Asked, String> {
+    let before = match Shape::of(&letter.body, Sight::all(), &[]) {
+        Shape::Json(text) | Shape::Text(text) => text,
+        Shape::Bytes(_) => String::new(),
+    };
+    let body = (typed.body != before).then(|| typed.body.as_bytes().to_vec());
+    let headers = if typed.headers == own_headers(letter) {
+        None
+    } else {
+        let headers = serde_json::from_str::<Map<String, Value>>(typed.headers).map_err(|error| {
+            format!("the headers are no JSON object (line {}, column {})", error.line(), error.column())
+        })?;
+        Some(Value::Object(headers))
+    };
+    if body.is_none() && headers.is_none() {
+        return Err("nothing was changed, so there is nothing to apply".to_owned());
+    }
+    Ok(Asked { body, headers })
+}
+
+/// The headers that may be edited.
+fn own_headers(letter: &LetterPage) -> String {
+    let own = letter.editable_headers();
+    format!("{own:#}")
+}
+
+fn page(session: &Session, letter: &LetterPage, status: StatusCode, typed: &Typed<'_>, why: Option<&str>) -> Response {
+    let line = &letter.line;
+    let mut content = Html::default();
+    html!(content, "<p class=\"trail\"><a href=\"/letters/" (line.id) "\">Back to the letter</a></p><h1>Edit a letter of <code>"
+        (line.queue) "</code></h1>");
+    if let Some(why) = why {
+        html!(content, "<div class=\"notice bad\" role=\"alert\" id=\"why\"><p><strong>The edit was not applied.</strong> "
+            (sentence(why.trim_start_matches("the edit was not applied: "))) "</p><p>What you typed is still below; the letter is as "
+            "it was.</p></div>");
+    }
+    if !line.readable {
+        html!(content, "<p class=\"notice\">There is no event to be read in it. It can be retried once it is one event: a JSON object "
+            "with <code>id</code>, <code>type</code>, <code>source</code>, <code>specversion</code> and <code>data</code>, or a list "
+            "of one.</p>");
+    }
+    html!(content, "<form class=\"stack wide-form\" method=\"post\" action=\"/letters/" (line.id) "/edit\">" (Csrf(session))
+        "<input type=\"hidden\" name=\"version\" value=\"" (typed.version) "\"><label for=\"typed\">Body: the event</label>"
+        "<textarea id=\"typed\" name=\"body\" rows=\"24\" spellcheck=\"false\" autocapitalize=\"none\"");
+    if why.is_some() {
+        html!(content, " aria-describedby=\"why\"");
+    }
+    // A browser takes away the first line break.
+    html!(content, ">\n" (typed.body) "</textarea><label for=\"own\">Headers of its own, as a JSON object (those that the line needs "
+        "are set anew)</label><textarea id=\"own\" name=\"headers\" rows=\"4\" spellcheck=\"false\" autocapitalize=\"none\">\n"
+        (typed.headers) "</textarea><p class=\"soft\">Nothing is sent by this. The original is kept, and what changed is shown on the "
+        "letter's page.</p><div class=\"actions\"><button class=\"strong\" id=\"apply\">Apply the edit</button>"
+        "<a class=\"button\" href=\"/letters/" (line.id) "\">Leave it as it is</a></div></form>");
+    Page::new(session, Place::Search, "Edit a letter", content).answer(status)
+}
+
+/// What changed, a line each.
+pub(super) fn diff(content: &mut Html, lines: &[DiffLine], sight: Sight, users: &[String]) {
+    if !sight.sees_all() {
+        html!(
+            *content,
+            "<p class=\"soft\">What was changed may be personal data, which is hidden from the role reader.</p>"
+        );
+        return;
+    }
+    let _ = users;
+    html!(*content, "<pre class=\"diff\" tabindex=\"0\" aria-label=\"What changed\">");
+    for line in lines.iter().take(2_000) {
+        match line {
+            DiffLine::Same(text) => html!(*content, "<span>  " (text) "\n</span>"),
+            DiffLine::Removed(text) => html!(*content, "<del>- " (text) "\n</del>"),
+            DiffLine::Added(text) => html!(*content, "<ins>+ " (text) "\n</ins>"),
+        }
+    }
+    html!(*content, "</pre>");
+}
