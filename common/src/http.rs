@@ -10,6 +10,7 @@ mod health;
 mod json;
 mod origin;
 mod problem;
+mod query;
 mod rate;
 mod seat;
 mod slow;
@@ -21,6 +22,7 @@ pub use health::Check;
 pub use json::{BodyLimit, JsonBody, JsonText, Object};
 pub use origin::Origins;
 pub use problem::{FieldError, Problem};
+pub use query::{Query, whole};
 pub use visit::{Visit, discard};
 
 use std::{net::SocketAddr, sync::Arc, time::Duration};

@@ -7,9 +7,11 @@
 
 mod dispatch;
 mod sweep;
+mod waiting;
 
 pub use dispatch::Dispatcher;
 pub use sweep::sweep;
+pub use waiting::{Waiting, measure, waiting};
 
 use uuid::Uuid;
 

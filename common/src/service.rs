@@ -28,7 +28,7 @@ use crate::{
     consumer::{Consumer, EffectHandler, Handler, InTransaction, Shared, ThreeSteps},
     db::Db,
     http::{self, Check, Origins},
-    outbox::{Dispatcher, Units, sweep},
+    outbox::{Dispatcher, Units, measure, sweep},
     signals::Signals,
     telemetry,
 };
@@ -66,6 +66,15 @@ where
         print!("{}", help(&about));
         return if is_help { ExitCode::SUCCESS } else { ExitCode::from(USAGE) };
     }
+    serve(about, run)
+}
+
+/// The same for a program that has read its command line by itself.
+pub fn serve<Own, Run>(about: About, run: impl FnOnce(Settings<Own>, CancellationToken) -> Run) -> ExitCode
+where
+    Own: DeserializeOwned + Default,
+    Run: Future<Output = Result<(), ServiceError>>,
+{
     let settings = match config::load::<Own>(about.section) {
         Ok(settings) => settings,
         Err(error) => return refuse(&about, &error),
@@ -360,6 +369,7 @@ impl Service {
         }
         let graveyards = queues.iter().map(|queue| dead_letter_queue(queue)).collect();
         support.spawn(watch_depths(publishing.clone(), graveyards, stop_support.clone()));
+        support.spawn(measure(db.clone(), stop_support.clone()));
         // However this ends, HTTP hears of it: its thread cannot be made to end.
         let _left = stop.clone().drop_guard();
         // On a thread of its own: a step of an order takes several turns of its thread, and would wait in each of them

@@ -125,10 +125,9 @@ impl Browser {
 
     async fn find(&self, selector: &str) -> String {
         let using = json!({"using": "css selector", "value": selector});
-        let found = eventually(LONG, &format!("the element {selector}"), async || {
-            self.try_ask(Method::POST, "/element", &using).await.ok()
-        });
-        found.await[ELEMENT].as_str().expect("an element").to_owned()
+        let what = format!("the element {selector}");
+        let found = eventually(LONG, &what, async || self.try_ask(Method::POST, "/element", &using).await.ok()).await;
+        found[ELEMENT].as_str().expect("an element").to_owned()
     }
 
     /// Clicks, as a person does: what cannot be seen or is covered cannot be clicked.
@@ -157,6 +156,18 @@ impl Browser {
         let value = if dark { "dark" } else { "light" };
         let media = json!({"features": [{"name": "prefers-color-scheme", "value": value}]});
         self.chromium("Emulation.setEmulatedMedia", &media).await;
+    }
+
+    /// Pages are as they are for those who run no scripts; this one is still asked with some.
+    pub async fn without_scripts(&self) {
+        self.chromium("Emulation.setScriptExecutionDisabled", &json!({"value": true})).await;
+    }
+
+    pub async fn press_tab(&self) {
+        for kind in ["rawKeyDown", "keyUp"] {
+            let key = json!({"type": kind, "key": "Tab", "code": "Tab", "windowsVirtualKeyCode": 9});
+            self.chromium("Input.dispatchKeyEvent", &key).await;
+        }
     }
 
     /// The whole page, as a PNG.

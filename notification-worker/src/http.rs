@@ -2,13 +2,15 @@
 
 mod codes;
 mod contacts;
+mod mask;
+mod orders;
 mod send;
 
 use std::{sync::Arc, time::Duration};
 
 use axum::{
     Extension, Router,
-    routing::{post, put},
+    routing::{get, post, put},
 };
 use common::{
     auth::Tokens,
@@ -33,6 +35,7 @@ pub(crate) fn routes(state: State, tokens: Tokens) -> Router {
     let contact = put(contacts::store).get(contacts::show).delete(contacts::forget);
     Router::new()
         .route("/api/notification/contacts/{user_id}", contact)
+        .route("/api/notification/orders/{order_id}", get(orders::show))
         .route("/api/notification/send", post(send::send))
         .layer(Extension(tokens))
         .with_state(Arc::new(state))

@@ -2,7 +2,12 @@
 
 use std::time::Duration;
 
-use common::{backoff::Backoff, db::DbError, ids::OrderId, outbox::Units};
+use common::{
+    backoff::Backoff,
+    db::DbError,
+    ids::{OrderId, UserId},
+    outbox::Units,
+};
 
 use crate::{
     announce::announce,
@@ -15,6 +20,14 @@ const TRIES: usize = 6;
 
 /// The timeline's word for what brought it about.
 const CAUSE: &str = "order.cancel_asked";
+
+/// What the timeline says of a cancellation by the shop, before the name of whose token it was.
+const BY_THE_SHOP: &str = "by the shop";
+
+/// What the timeline says, and not who of the shop's people it was.
+pub(crate) fn without_name(detail: &str) -> &str {
+    if detail.starts_with("by the shop (") { BY_THE_SHOP } else { detail }
+}
 
 /// What became of it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -32,22 +45,24 @@ pub(crate) enum Outcome {
 pub(crate) async fn cancel(
     units: &Units,
     id: OrderId,
+    asked_by: &UserId,
     may: impl Fn(&Order) -> Option<Canceller>,
     trace: Option<&str>,
 ) -> Result<Outcome, DbError> {
     let mut backoff = Backoff::new(Duration::from_millis(5), Duration::from_millis(50));
     for _ in 1..TRIES {
-        match attempt(units, id, &may, trace).await {
+        match attempt(units, id, asked_by, &may, trace).await {
             Err(DbError::Conflict(_)) => backoff.wait().await,
             outcome => return outcome,
         }
     }
-    attempt(units, id, &may, trace).await
+    attempt(units, id, asked_by, &may, trace).await
 }
 
 async fn attempt(
     units: &Units,
     id: OrderId,
+    asked_by: &UserId,
     may: impl Fn(&Order) -> Option<Canceller>,
     trace: Option<&str>,
 ) -> Result<Outcome, DbError> {
@@ -60,6 +75,8 @@ async fn attempt(
         (Some(Next::Changed { order, announcements, detail }), _) => {
             announce(&mut unit.outbox, trace, &id, &announcements).map_err(DbError::unexpected)?;
             let status = order.status;
+            // The order's rules know only that it was the shop; its timeline shall also say who.
+            let detail = detail.map(|what| if what == BY_THE_SHOP { format!("{what} ({asked_by})") } else { what });
             store::record(&mut unit.tx, vec![Transition { order, cause: CAUSE.to_owned(), detail }]);
             Outcome::Off(status)
         }

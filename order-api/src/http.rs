@@ -9,7 +9,6 @@ mod list;
 mod openapi;
 mod operators;
 mod products;
-mod query;
 mod show;
 mod signing_keys;
 mod stream;

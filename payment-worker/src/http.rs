@@ -3,6 +3,7 @@
 mod callback;
 pub mod codes;
 mod methods;
+mod orders;
 mod process;
 mod signature;
 
@@ -65,6 +66,7 @@ pub(crate) fn routes<G: PaymentGateway>(state: State<G>, tokens: Tokens) -> Rout
         .route("/api/payment/process", post(process::process))
         .route("/api/payment/callback", post(callback::callback))
         .route("/api/payment/methods/{user_id}", methods)
+        .route("/api/payment/orders/{order_id}", get(orders::show))
         .layer(Extension(tokens))
         .with_state(Arc::new(state))
 }

@@ -3,16 +3,22 @@
 //! The engine is [`Console`]; pages, API and CLI are faces of it and decide nothing.
 
 mod audit;
+pub mod board;
 mod console;
+mod desk;
 mod group;
 mod http;
 mod letter;
 mod mend;
+mod notices;
+pub mod orders;
+mod outward;
 pub mod people;
 mod query;
 mod refusal;
 mod run;
 mod search;
+pub mod services;
 mod settings;
 mod who;
 
@@ -29,6 +35,7 @@ use crate::people::People;
 pub use crate::{
     audit::{AuditFilter, Audited},
     console::Console,
+    desk::Desk,
     group::{Group, GroupFilter},
     letter::{Death, DiffLine, Edit, LetterLine, LetterPage, LetterRun, State},
     mend::Edited,
@@ -54,9 +61,12 @@ pub const ABOUT: About = About {
 pub async fn run(settings: Settings<Support>, stop: CancellationToken) -> Result<(), ServiceError> {
     let Settings { common, own } = settings;
     own.check()?;
-    let service = Service::new(ABOUT, common, stop)?;
-    let people = People::new(service.units().db.clone(), own.people.clone())?;
-    let console = Console::new(service.units().clone(), Arc::new(own));
-    let pages = http::Pages { console, people: Arc::new(people), stop: service.stop().clone() };
+    let around = desk::Around::of(&common);
+    let mut service = Service::new(ABOUT, common, stop)?;
+    let people = Arc::new(People::new(service.units().db.clone(), own.people.clone())?);
+    let own = Arc::new(own);
+    let console = Console::new(service.units().clone(), Arc::clone(&own));
+    let desk = Desk::set_up(&mut service, &console, &own, &around)?;
+    let pages = http::Pages { console, desk, people, stop: service.stop().clone() };
     service.run(http::routes(pages)).await
 }

@@ -3,7 +3,7 @@
 use common::config::{ConfigError, bounded};
 use serde::Deserialize;
 
-use crate::people;
+use crate::{board, notices, outward, people, services};
 
 #[derive(Debug, Clone, Deserialize)]
 #[serde(deny_unknown_fields, default)]
@@ -23,6 +23,11 @@ pub struct Support {
     pub plan_kept_s: u64,
     /// Sessions, and attempts to log in.
     pub people: people::Settings,
+    /// Where people reach the pages, for links in notices.
+    pub public_url: String,
+    pub services: services::Settings,
+    pub board: board::Settings,
+    pub notices: notices::Settings,
 }
 
 impl Default for Support {
@@ -36,12 +41,19 @@ impl Default for Support {
             most_under_way: 5_000,
             plan_kept_s: 3_600,
             people: people::Settings::default(),
+            public_url: "http://127.0.0.1:8084".to_owned(),
+            services: services::Settings::default(),
+            board: board::Settings::default(),
+            notices: notices::Settings::default(),
         }
     }
 }
 
 impl Support {
     pub fn check(&self) -> Result<(), ConfigError> {
+        outward::base_url("support.public_url", &self.public_url)?;
+        self.board.check()?;
+        self.notices.check()?;
         bounded("support.ingest_messages", self.ingest_messages, 1, 2_000)?;
         bounded("support.ingest_bytes", self.ingest_bytes, 64 * 1024, 256 * 1024 * 1024)?;
         bounded("support.no_word_after_s", self.no_word_after_s, 1, 7 * 24 * 3_600)?;

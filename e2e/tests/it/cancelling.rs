@@ -52,7 +52,9 @@ async fn an_order_that_waits_for_stock_is_called_off_and_holds_none() {
     let order = line.order(&by_the_shop).await;
     assert_eq!((&order["status"], &order["version"]), (&json!("cancelled"), &json!(2)));
     assert_eq!(order["history"][1]["cause"], "order.cancel_asked");
-    assert_eq!(order["history"][1]["detail"], "by the shop");
+    assert_eq!(order["history"][1]["detail"], "by the shop", "who of the shop is not the customer's business");
+    let seen = line.api().http.get_as(&format!("/api/orders/{by_the_shop}"), &shop("staff")).await.unwrap().json();
+    assert_eq!(seen["history"][1]["detail"], "by the shop (somebody-else)");
 
     // Its creation and its end are both there by now, in different queues: in whichever order they are heard, the stock
     // is free, and an answer that comes late means nothing.

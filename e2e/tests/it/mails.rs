@@ -2,6 +2,7 @@
 
 mod api;
 mod outages;
+mod shown;
 mod truth;
 
 use std::collections::BTreeMap;

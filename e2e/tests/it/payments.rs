@@ -6,6 +6,7 @@ mod callbacks;
 mod paying;
 mod refunds;
 pub(crate) mod secrets;
+mod shown;
 mod stored;
 mod together;
 mod trouble;

@@ -44,7 +44,8 @@ pub(super) const REFUSES: &[&Code] = &[NOT_FOUND, INSUFFICIENT_SCOPE, codes::NOT
 ///
 /// Customers cancel their own orders as long as they are not paid; `staff` and `admin` anybody's, paid ones too: then the
 /// goods go back into stock and the money to the customer. A payment that is under way when the order is cancelled is
-/// given back as well. An order that is off already is answered with how it stands.
+/// given back as well. An order that is off already is answered with how it stands. The timeline says whose token it was, to
+/// the shop only.
 #[utoipa::path(
     post,
     path = "/api/orders/{order_id}/cancel",
@@ -72,7 +73,7 @@ pub(super) async fn cancel(
     }
     let incoming = headers.get("traceparent").and_then(|value| value.to_str().ok());
     let trace = trace::of_request(incoming);
-    let cancelled = cancel::cancel(&api.units, id, |order| canceller(&caller, order), Some(&trace));
+    let cancelled = cancel::cancel(&api.units, id, &caller.user_id, |order| canceller(&caller, order), Some(&trace));
     match api.turns.take("orders cannot be changed", cancelled).await? {
         Outcome::Off(status) => {
             let status = status.as_str();

@@ -9,8 +9,9 @@ use axum::{
 use common::{
     auth::{Caller, Scope},
     http::{
-        Code, Problem,
+        Code, Problem, Query,
         codes::{self, INSUFFICIENT_SCOPE},
+        whole,
     },
     ids::{OrderId, UserId},
     money::Currency,
@@ -23,7 +24,6 @@ use uuid::Uuid;
 
 use super::{
     openapi,
-    query::{Query, whole},
     show::{decimal, instant},
 };
 use crate::store::{self, Listed, Page, Wanted};

@@ -13,8 +13,9 @@ use common::{
     auth::Caller,
     events::Line,
     http::{
-        Code, Problem,
+        Code, Problem, Query,
         codes::{self, NOT_FOUND},
+        whole,
     },
     ids::{OrderId, TransactionId, UserId},
     money::{Currency, Money},
@@ -26,11 +27,9 @@ use time::{OffsetDateTime, format_description::well_known::Rfc3339};
 use tokio::time::Instant;
 use utoipa::ToSchema;
 
-use super::{
-    State as Api, openapi,
-    query::{Query, whole},
-};
+use super::{State as Api, openapi};
 use crate::{
+    cancel,
     order::Order,
     store::{self, Entry, Found},
     watch::{Follower, Known},
@@ -107,13 +106,15 @@ pub(super) struct ShownEntry<'a> {
 }
 
 impl<'a> ShownEntry<'a> {
-    pub(super) fn of(entry: &'a Entry) -> Option<Self> {
+    /// Who of the shop's people it was is nobody's business but the shop's.
+    pub(super) fn of(entry: &'a Entry, to_the_shop: bool) -> Option<Self> {
+        let detail = entry.detail.as_deref();
         Some(Self {
             version: entry.version,
             status: &entry.status,
             at: instant(entry.at)?,
             cause: &entry.cause,
-            detail: entry.detail.as_deref(),
+            detail: if to_the_shop { detail } else { detail.map(cancel::without_name) },
         })
     }
 }
@@ -173,6 +174,7 @@ pub(super) async fn show(
     query.finish()?;
     let place = if wait > 0 { Some(super::place(&api, &caller)?) } else { None };
     let found = find(&api, &caller, id).await?;
+    let to_the_shop = caller.may_see_everything();
     let is_known = |order: &Order| order.version <= version.unwrap_or(found.order.version);
     match place {
         Some(place) if is_known(&found.order) && !found.order.status.is_over() => {
@@ -181,13 +183,14 @@ pub(super) async fn show(
             let until = Instant::now() + Duration::from_secs(wait);
             let later = async move {
                 let known = moved_on(follower, version, until).await;
-                let text = shown(&known.found, &api.currency).and_then(|shown| serde_json::to_vec(&shown).ok());
+                let text =
+                    shown(&known.found, &api.currency, to_the_shop).and_then(|shown| serde_json::to_vec(&shown).ok());
                 text.ok_or_else(|| io::Error::other("the order cannot be shown"))
             };
             let body = Body::from_stream(stream::once(later));
             Ok(([(CONTENT_TYPE, HeaderValue::from_static("application/json"))], body).into_response())
         }
-        _ => Ok(Json(shown(&found, &api.currency).ok_or_else(Problem::internal)?).into_response()),
+        _ => Ok(Json(shown(&found, &api.currency, to_the_shop).ok_or_else(Problem::internal)?).into_response()),
     }
 }
 
@@ -227,7 +230,7 @@ pub(super) fn unknown() -> Problem {
     Problem::not_found("there is no such order")
 }
 
-fn shown<'a>(found: &'a Found, currency: &'a Currency) -> Option<Shown<'a>> {
+fn shown<'a>(found: &'a Found, currency: &'a Currency, to_the_shop: bool) -> Option<Shown<'a>> {
     let Found { order, lines, created_at, history } = found;
     Some(Shown {
         code: 200,
@@ -251,7 +254,7 @@ fn shown<'a>(found: &'a Found, currency: &'a Currency) -> Option<Shown<'a>> {
         transaction_id: order.transaction_id,
         created_at: instant(*created_at)?,
         deadline: instant(order.deadline)?,
-        history: history.iter().map(ShownEntry::of).collect::<Option<_>>()?,
+        history: history.iter().map(|entry| ShownEntry::of(entry, to_the_shop)).collect::<Option<_>>()?,
     })
 }
 

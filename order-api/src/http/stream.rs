@@ -14,8 +14,9 @@ use axum::{
 use common::{
     auth::Caller,
     http::{
-        Code, FieldError, Problem,
+        Code, FieldError, Problem, Query,
         codes::{INVALID_FIELD, NOT_FOUND, UNKNOWN_FIELD},
+        whole,
     },
     ids::OrderId,
 };
@@ -24,7 +25,6 @@ use serde::Serialize;
 
 use super::{
     openapi,
-    query::{Query, whole},
     show::{self, ShownEntry},
 };
 use crate::{store::Found, watch::Follower};
@@ -152,10 +152,10 @@ impl Steps {
     }
 }
 
-/// Every step of the order's timeline, with its version.
+/// Every step of the order's timeline, with its version. All readers share it, so it is as a customer may see it.
 fn in_words(found: &Found) -> Vec<(i32, Bytes)> {
     let events = found.history.iter().filter_map(|entry| {
-        let step = Step { order_id: found.order.id, entry: ShownEntry::of(entry)? };
+        let step = Step { order_id: found.order.id, entry: ShownEntry::of(entry, false)? };
         let data = serde_json::to_string(&step).ok()?;
         Some((entry.version, format!("id: {}\nevent: status\ndata: {data}\n\n", entry.version).into()))
     });

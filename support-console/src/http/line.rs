@@ -20,7 +20,7 @@ pub(super) async fn show(State(pages): State<Pages>, Person(session): Person) ->
     let mut content = Html::default();
     html!(content, "<h1>The line</h1><div id=\"line\" data-part>");
     if let Some(why) = &board.broker_away {
-        html!(content, "<p class=\"notice bad\">" (sentence(&cut(why, 300))));
+        html!(content, "<p class=\"notice bad\">"(sentence(&cut(why, 300))));
         if let Some(at) = board.queues_at {
             html!(content, " The queues are shown as they were " (Ago(at)) ".");
         }

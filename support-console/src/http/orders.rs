@@ -170,7 +170,7 @@ pub(super) fn timeline(content: &mut Html, history: &[Step]) {
         html!(*content, "<li><p>" (status(&step.status)) " <small>" (Said(&step.at)) "</small></p><p class=\"soft\">"
             (cut(&step.cause, 100)));
         if let Some(detail) = &step.detail {
-            html!(*content, ": " (cut(detail, 300)));
+            html!(*content, ": "(cut(detail, 300)));
         }
         html!(*content, "</p></li>");
     }
@@ -239,7 +239,10 @@ fn payments(content: &mut Html, payments: &Answer<Payments>) {
 }
 
 fn notifications(content: &mut Html, notifications: &Answer<Notifications>, sight: Sight) {
-    html!(*content, "<section class=\"card\" aria-labelledby=\"notices\"><h2 id=\"notices\">What the customer was told</h2>");
+    html!(
+        *content,
+        "<section class=\"card\" aria-labelledby=\"notices\"><h2 id=\"notices\">What the customer was told</h2>"
+    );
     match notifications {
         Answer::Found(found) => {
             if let Some(contact) = &found.contact {
@@ -274,7 +277,10 @@ fn calling_off(content: &mut Html, session: &Session, order: &Order) {
     }
     html!(*content, "<section class=\"card\"><details><summary>Call this order off…</summary><p>");
     if order.status == "paid" {
-        html!(*content, "It is paid: the money goes back to the customer, and the goods into the stock. This cannot be undone.");
+        html!(
+            *content,
+            "It is paid: the money goes back to the customer, and the goods into the stock. This cannot be undone."
+        );
     } else {
         html!(*content, "Nothing is charged any more, and its goods are free again. This cannot be undone.");
     }

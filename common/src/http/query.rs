@@ -3,19 +3,21 @@
 use std::{fmt::Display, ops::RangeInclusive, str::FromStr};
 
 use axum::http::Uri;
-use common::http::{
-    FieldError, Problem,
-    codes::{DUPLICATE_FIELD, INVALID_FIELD, UNKNOWN_FIELD},
-};
 use percent_encoding::percent_decode_str;
 
-pub(super) struct Query {
+use super::{
+    code::codes::{DUPLICATE_FIELD, INVALID_FIELD, UNKNOWN_FIELD},
+    problem::{FieldError, Problem},
+};
+
+pub struct Query {
     parameters: Vec<(String, String)>,
     errors: Vec<FieldError>,
 }
 
 impl Query {
-    pub(super) fn of(address: &Uri) -> Self {
+    #[must_use]
+    pub fn of(address: &Uri) -> Self {
         let decode = |text: &str| percent_decode_str(text).decode_utf8_lossy().into_owned();
         let parameters = address
             .query()
@@ -29,7 +31,7 @@ impl Query {
     }
 
     /// A parameter that may be missing. An error says what it must be.
-    pub(super) fn optional<T>(&mut self, name: &str, read: impl FnOnce(&str) -> Result<T, String>) -> Option<T> {
+    pub fn optional<T>(&mut self, name: &str, read: impl FnOnce(&str) -> Result<T, String>) -> Option<T> {
         let (mut given, others): (Vec<_>, Vec<_>) =
             std::mem::take(&mut self.parameters).into_iter().partition(|(given, _)| given == name);
         self.parameters = others;
@@ -42,7 +44,7 @@ impl Query {
     }
 
     /// Nothing more is understood.
-    pub(super) fn finish(mut self) -> Result<(), Problem> {
+    pub fn finish(mut self) -> Result<(), Problem> {
         // What is meant by a parameter that is not known cannot be guessed, and its name may be anything.
         if !self.parameters.is_empty() {
             let message = "there is a parameter that means nothing here";
@@ -55,7 +57,7 @@ impl Query {
 }
 
 /// A whole number from a range, in plain digits.
-pub(super) fn whole<T: FromStr + PartialOrd + Display>(text: &str, range: RangeInclusive<T>) -> Result<T, String> {
+pub fn whole<T: FromStr + PartialOrd + Display>(text: &str, range: RangeInclusive<T>) -> Result<T, String> {
     let is_plain = !text.is_empty() && text.bytes().all(|byte| byte.is_ascii_digit());
     let number = if is_plain { text.parse().ok() } else { None };
     number
