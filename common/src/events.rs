@@ -37,6 +37,9 @@ pub struct Event {
     /// How many times this was tried, the current try included.
     #[serde(default = "first")]
     pub attempt: u32,
+    /// Set on what staff have sent again: it has this one attempt, and what becomes of it is reported by this name.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub retryid: Option<Uuid>,
     pub data: Box<RawValue>,
 }
 
@@ -68,6 +71,7 @@ impl Event {
             time: OffsetDateTime::now_utc(),
             traceparent,
             attempt: first(),
+            retryid: None,
             data: serde_json::value::to_raw_value(payload)?,
         })
     }

@@ -76,6 +76,11 @@ impl Outbox {
         let event = Event::new(self.source, subject.to_string(), cause.map(str::to_owned), payload)?;
         self.packer.add(topology::EVENTS, P::TYPE, &event)
     }
+
+    /// Sends a parcel to one place, under its own id.
+    pub fn send(&mut self, parcel: Parcel) {
+        self.packer.add_whole(parcel);
+    }
 }
 
 /// Writes the parcels in the transaction that makes them true.

@@ -292,6 +292,12 @@ impl Service {
         &self.shared.stop
     }
 
+    /// The connection on which this service consumes, for one that takes more than events from work queues.
+    #[must_use]
+    pub fn consuming(&self) -> &Link {
+        &self.shared.link
+    }
+
     /// For what it tells itself.
     #[must_use]
     pub fn signals(&self) -> Signals {

@@ -24,7 +24,7 @@ CREATE TABLE groups (
 CREATE TABLE letters (
     -- Made of the queue and the event's id; of the queue and the bytes where no event can be read.
     id          uuid PRIMARY KEY,
-    group_key   uuid NOT NULL REFERENCES groups,
+    group_key   uuid NOT NULL,
     -- The queue it died in, or `unroutable`.
     queue       text NOT NULL,
     -- Where an unroutable one was published to.
@@ -70,7 +70,7 @@ CREATE INDEX letters_by_terms ON letters USING gin (terms);
 
 -- What is to be published again, apart from what is looked through.
 CREATE TABLE contents (
-    letter  uuid PRIMARY KEY REFERENCES letters,
+    letter  uuid PRIMARY KEY,
     body    bytea NOT NULL,
     -- Every header and property of the message.
     headers jsonb NOT NULL
@@ -78,7 +78,7 @@ CREATE TABLE contents (
 
 -- Every death of a letter: what was said, and whose retry it was.
 CREATE TABLE deaths (
-    letter   uuid NOT NULL REFERENCES letters,
+    letter   uuid NOT NULL,
     -- Made of what tells one death from another; the same message delivered again is the same death.
     id       uuid NOT NULL,
     died_at  timestamptz NOT NULL,
@@ -94,7 +94,7 @@ CREATE TABLE deaths (
 
 CREATE TABLE edits (
     id             uuid PRIMARY KEY,
-    letter         uuid NOT NULL REFERENCES letters,
+    letter         uuid NOT NULL,
     account        text NOT NULL,
     at             timestamptz NOT NULL DEFAULT now(),
     -- The letter's version before it.
@@ -146,7 +146,7 @@ CREATE TABLE runs (
 CREATE INDEX runs_at_work ON runs (id) WHERE state IN ('planned', 'running');
 
 CREATE TABLE run_letters (
-    run      uuid NOT NULL REFERENCES runs ON DELETE CASCADE,
+    run      uuid NOT NULL,
     position integer NOT NULL,
     letter   uuid NOT NULL,
     -- The letter's version on the screen.
@@ -157,7 +157,6 @@ CREATE TABLE run_letters (
     state    text NOT NULL DEFAULT 'waiting' CHECK (state IN ('waiting', 'sent', 'done', 'failed', 'skipped')),
     -- Why it was skipped.
     why      text NOT NULL DEFAULT '',
-    step     integer NOT NULL DEFAULT 0,
     PRIMARY KEY (run, position)
 ) WITH (
     fillfactor = 45,

@@ -183,7 +183,7 @@ macro_rules! line_columns {
     () => {
         "l.id, l.group_key, l.queue, l.kind, l.subject, l.users, l.products, l.death, l.reason, l.service, l.attempts, \
          l.tries, l.readable, l.body_bytes, l.died_at, l.first_seen, l.last_seen, l.state, l.state_since, l.version, \
-         l.state = 'retrying' AND l.state_since < now() - make_interval(secs => $1), l.note"
+         l.state = 'retrying' AND l.state_since < now() - make_interval(secs => $1) AS no_word, l.note"
     };
 }
 pub(crate) use line_columns;
@@ -224,6 +224,83 @@ pub(crate) fn state(row: &Row, column: usize) -> Result<State, DbError> {
 impl Console {
     /// Everything there is about one letter.
     pub async fn letter(&self, id: Uuid) -> Result<LetterPage, Refusal> {
-        todo!("{id}")
+        let mut tx = self.db().begin().await?;
+        let late = self.late();
+        let [lines, deaths, edits, runs, audit] = tx
+            .queries([
+                (
+                    concat!(
+                        "SELECT ",
+                        line_columns!(),
+                        ", l.event_id, l.exchange, l.routing_key, c.body, c.headers::text \
+                         FROM letters AS l JOIN contents AS c ON c.letter = l.id WHERE l.id = $2"
+                    ),
+                    &[&late, &id],
+                ),
+                (include_str!("letter/deaths.sql"), &[&id]),
+                (include_str!("letter/edits.sql"), &[&id]),
+                (include_str!("letter/runs.sql"), &[&id]),
+                (include_str!("letter/audit.sql"), &[&id]),
+            ])
+            .await?;
+        tx.commit().await?;
+        let row = lines.first().ok_or(Refusal::NotFound("letter"))?;
+        Ok(LetterPage {
+            line: LetterLine::read(row)?,
+            event_id: row.try_get(22)?,
+            exchange: row.try_get(23)?,
+            routing_key: row.try_get(24)?,
+            body: row.try_get(25)?,
+            headers: json(row, 26)?,
+            deaths: deaths.iter().map(Death::read).collect::<Result<_, _>>()?,
+            edits: edits.iter().map(Edit::read).collect::<Result<_, _>>()?,
+            runs: runs.iter().map(LetterRun::read).collect::<Result<_, _>>()?,
+            audit: audit.iter().map(Audited::read).collect::<Result<_, _>>()?,
+        })
     }
+}
+
+impl Death {
+    fn read(row: &Row) -> Result<Self, DbError> {
+        Ok(Self {
+            died_at: row.try_get(0)?,
+            death: row.try_get(1)?,
+            reason: row.try_get(2)?,
+            service: row.try_get(3)?,
+            attempts: row.try_get(4)?,
+            headers: json(row, 5)?,
+            retry_id: row.try_get(6)?,
+        })
+    }
+}
+
+impl Edit {
+    fn read(row: &Row) -> Result<Self, DbError> {
+        Ok(Self {
+            id: row.try_get(0)?,
+            account: row.try_get(1)?,
+            at: row.try_get(2)?,
+            version: row.try_get(3)?,
+            diff: crate::diff::diff(row.try_get(4)?, row.try_get(5)?),
+        })
+    }
+}
+
+impl LetterRun {
+    fn read(row: &Row) -> Result<Self, DbError> {
+        Ok(Self {
+            run: row.try_get(0)?,
+            action: row.try_get(1)?,
+            account: row.try_get(2)?,
+            at: row.try_get(3)?,
+            state: row.try_get(4)?,
+            why: row.try_get(5)?,
+            retry_id: row.try_get(6)?,
+        })
+    }
+}
+
+/// What PostgreSQL gave as the text of JSON.
+pub(crate) fn json(row: &Row, column: usize) -> Result<Value, DbError> {
+    serde_json::from_str(row.try_get(column)?).map_err(DbError::unexpected)
 }

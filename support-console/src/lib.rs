@@ -2,12 +2,15 @@
 //!
 //! The engine is [`Console`]; pages, API and CLI are faces of it and decide nothing.
 
+mod again;
 mod audit;
 pub mod board;
 mod console;
 mod desk;
+mod diff;
 mod group;
 mod http;
+mod ingest;
 mod letter;
 mod mend;
 mod notices;
@@ -17,9 +20,11 @@ pub mod people;
 mod query;
 mod refusal;
 mod run;
+mod runner;
 mod search;
 pub mod services;
 mod settings;
+mod tries;
 mod who;
 
 use std::sync::Arc;
@@ -31,7 +36,6 @@ use common::{
 };
 use tokio_util::sync::CancellationToken;
 
-use crate::people::People;
 pub use crate::{
     audit::{AuditFilter, Audited},
     console::Console,
@@ -46,6 +50,7 @@ pub use crate::{
     settings::Support,
     who::{By, Role, Who},
 };
+use crate::{people::People, tries::Progress};
 
 pub const ABOUT: About = About {
     name: "support-console",
@@ -59,14 +64,30 @@ pub const ABOUT: About = About {
 
 /// Runs the service until `stop`.
 pub async fn run(settings: Settings<Support>, stop: CancellationToken) -> Result<(), ServiceError> {
+    let (around, stop_pages) = (desk::Around::of(&settings.common), stop.clone());
+    let (mut service, console) = engine(settings, stop)?;
+    let own = Arc::clone(&console.settings);
+    let people = Arc::new(People::new(console.db().clone(), own.people.clone())?);
+    let desk = Desk::set_up(&mut service, &console, &own, &around)?;
+    let pages = http::Pages { console, desk, people, stop: stop_pages };
+    service.run(http::routes(pages)).await
+}
+
+/// The service with its engine at work, and that engine for the faces.
+pub fn engine(settings: Settings<Support>, stop: CancellationToken) -> Result<(Service, Console), ServiceError> {
     let Settings { common, own } = settings;
     own.check()?;
-    let around = desk::Around::of(&common);
+    let parts = common.parts.clone();
     let mut service = Service::new(ABOUT, common, stop)?;
-    let people = Arc::new(People::new(service.units().db.clone(), own.people.clone())?);
-    let own = Arc::new(own);
-    let console = Console::new(service.units().clone(), Arc::clone(&own));
-    let desk = Desk::set_up(&mut service, &console, &own, &around)?;
-    let pages = http::Pages { console, desk, people, stop: service.stop().clone() };
-    service.run(http::routes(pages)).await
+    let console = Console::new(service.units().clone(), Arc::new(own));
+    service.consume(&SUPPORT_PROGRESS, Progress(console.clone()));
+    if parts.runs("ingest") {
+        let (link, stop) = (service.consuming().clone(), service.stop().clone());
+        service.spawn(ingest::ingest(console.clone(), link, stop));
+    }
+    if parts.runs("runs") {
+        let stop = service.stop().clone();
+        service.spawn(runner::drive_all(console.clone(), stop));
+    }
+    Ok((service, console))
 }

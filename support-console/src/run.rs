@@ -1,10 +1,22 @@
 //! Runs: what somebody does with exactly the letters that were on their screen.
 
+use std::time::Duration;
+
+use common::db::DbError;
 use serde::{Deserialize, Serialize};
+use serde_json::json;
 use time::OffsetDateTime;
+use tokio_postgres::{Row, types::ToSql};
 use uuid::Uuid;
 
-use crate::{Console, LetterLine, Query, Refusal, Who};
+use crate::{
+    Console, LetterLine, Query, Refusal, Role, State, Who,
+    audit::{self, On},
+    ingest::reason::clean,
+    letter::{line_columns, state},
+    query::Condition,
+    search::BY_TERMS,
+};
 
 /// What is to be done with each letter.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
@@ -124,54 +136,338 @@ impl Steps {
     pub fn at_once() -> Self {
         Self { first: Vec::new(), rate: 0, tolerate: u32::MAX }
     }
+
+    fn check(&self) -> Result<(), Refusal> {
+        let invalid = |field, message: String| Err(Refusal::Invalid { field, message });
+        if self.first.len() > STEPS_MOST {
+            return invalid("first", format!("must be at most {STEPS_MOST} steps"));
+        }
+        if self.first.contains(&0) {
+            return invalid("first", "a step takes at least one letter".to_owned());
+        }
+        if self.rate > RATE_MOST {
+            return invalid("rate", format!("must be at most {RATE_MOST} a second"));
+        }
+        Ok(())
+    }
 }
+
+macro_rules! columns {
+    () => {
+        "id, scope, action, coalesce(started_by, planned_by), coalesce(started_at, planned_at), finished_at, note, state, \
+         why, steps, rate, tolerate, step, total, sent, done, failed, skipped"
+    };
+}
+/// A step is for looking; whoever wants more of them wants a rate.
+const STEPS_MOST: usize = 10;
+const RATE_MOST: u32 = 100_000;
+const NOTE_MOST: usize = 500;
+/// How many letters of each kind the page of a run shows.
+const SHOWN: i64 = 50;
 
 impl Console {
     /// Takes down which letters there are that `action` can be done with.
     pub async fn plan(&self, who: &Who, scope: &Scope, action: Action) -> Result<Snapshot, Refusal> {
-        todo!("{who:?} {scope:?} {action:?}")
+        who.must_be(Role::Operator)?;
+        let id = Uuid::now_v7();
+        let most = self.settings.most_planned;
+        let (name, query, letter) = match scope {
+            Scope::Letter(letter) => (format!("letter:{letter}"), Query::default(), Some(*letter)),
+            Scope::Group(key) => (format!("group:{key}"), Query::group(*key), None),
+            Scope::Query(query) => (query.to_string(), query.clone(), None),
+        };
+        let condition = Condition::new(&query, 3);
+        let mut params: Vec<&(dyn ToSql + Sync)> = Vec::new();
+        let limit = most + 1;
+        let state = action.needs().name();
+        params.extend([&id as &(dyn ToSql + Sync), &state, &limit]);
+        params.extend(condition.params.iter().map(|param| param.as_ref() as &(dyn ToSql + Sync)));
+        let mut bounds = condition.sql.clone();
+        let mut way = "SELECT";
+        if let Some(letter) = &letter {
+            params.push(letter);
+            bounds = format!("l.id = ${}", params.len());
+        } else if let Some(anchors) = &condition.anchors {
+            let first = params.len();
+            params.extend(anchors.iter().map(|terms| terms as &(dyn ToSql + Sync)));
+            let ways: Vec<String> = (1..=anchors.len()).map(|i| format!("l.terms @> ${}::text[]", first + i)).collect();
+            bounds = format!("({}) AND {bounds}", ways.join(" OR "));
+            way = BY_TERMS;
+        }
+        let sql = format!(
+            "WITH picked AS MATERIALIZED (
+                SELECT l.id, l.version, l.readable, l.died_at FROM letters AS l WHERE {bounds} AND l.state = $2 LIMIT $3
+             ), placed AS (
+                INSERT INTO run_letters (run, position, letter, version)
+                SELECT $1, row_number() OVER (ORDER BY died_at, id) - 1, id, version FROM picked
+             )
+             SELECT count(*), count(*) FILTER (WHERE NOT readable) FROM picked"
+        );
+        let mut tx = self.db().begin().await?;
+        let [_, rows] = tx.queries([(way, &[]), (&sql, &params)]).await?;
+        let row = rows.first().ok_or(Refusal::Nothing)?;
+        let (count, unreadable): (i64, i64) = (row.try_get(0)?, row.try_get(1)?);
+        if count > most {
+            return Err(Refusal::TooMany { found: count, most });
+        }
+        if count == 0 {
+            return Err(match letter {
+                Some(letter) => self.why_not(letter, action).await?,
+                None => Refusal::Nothing,
+            });
+        }
+        let total = i32::try_from(count).unwrap_or(i32::MAX);
+        tx.query(include_str!("run/plan.sql"), &[&id, &name, &who.account, &total, &action.name()]).await?;
+        tx.commit().await?;
+        Ok(Snapshot { id, action, count, unreadable })
+    }
+
+    /// Why nothing can be done with one letter.
+    async fn why_not(&self, letter: Uuid, action: Action) -> Result<Refusal, Refusal> {
+        let rows = self.db().query("SELECT state FROM letters WHERE id = $1", &[&letter]).await?;
+        let Some(row) = rows.first() else { return Ok(Refusal::NotFound("letter")) };
+        Ok(match state(row, 0)? {
+            State::Retrying => Refusal::InRetry,
+            is => Refusal::WrongState { is, needs: action.needs() },
+        })
     }
 
     /// Retries exactly these letters.
     pub async fn start_run(&self, who: &Who, snapshot: Uuid, steps: &Steps) -> Result<Uuid, Refusal> {
-        todo!("{who:?} {snapshot:?} {steps:?}")
+        steps.check()?;
+        self.start(who, snapshot, Action::Retry, steps, "").await
     }
 
     /// Puts exactly these letters away. It is a run like any other.
     pub async fn discard(&self, who: &Who, snapshot: Uuid, reason: &str) -> Result<Uuid, Refusal> {
-        todo!("{who:?} {snapshot:?} {reason:?}")
+        let reason = clean(reason.trim(), NOTE_MOST);
+        if reason.is_empty() {
+            return Err(Refusal::Invalid { field: "reason", message: "must say why".to_owned() });
+        }
+        self.start(who, snapshot, Action::Discard, &Steps::at_once(), &reason).await
     }
 
     /// Takes exactly these letters out again.
     pub async fn restore(&self, who: &Who, snapshot: Uuid) -> Result<Uuid, Refusal> {
-        todo!("{who:?} {snapshot:?}")
+        self.start(who, snapshot, Action::Restore, &Steps::at_once(), "").await
+    }
+
+    async fn start(
+        &self,
+        who: &Who,
+        snapshot: Uuid,
+        action: Action,
+        steps: &Steps,
+        note: &str,
+    ) -> Result<Uuid, Refusal> {
+        who.must_be(Role::Operator)?;
+        let number = |number: u32| i32::try_from(number).unwrap_or(i32::MAX);
+        let first: Vec<i32> = steps.first.iter().copied().map(number).collect();
+        let (rate, tolerate) = (number(steps.rate), number(steps.tolerate));
+        let mut tx = self.db().begin().await?;
+        let rows = tx
+            .query(
+                include_str!("run/start.sql"),
+                &[&snapshot, &action.name(), &who.account, &first, &rate, &tolerate, &note],
+            )
+            .await?;
+        let Some(row) = rows.first() else {
+            return Err(match self.read_run(snapshot).await? {
+                Some(run) if run.state != RunState::Planned => Refusal::RunIs(run.state.name()),
+                _ => Refusal::NotFound("plan"),
+            });
+        };
+        let (scope, total): (String, i32) = (row.try_get(0)?, row.try_get(1)?);
+        let mut details = json!({"scope": scope, "letters": total});
+        if action == Action::Retry {
+            details["steps"] = json!(steps);
+        }
+        if !note.is_empty() {
+            details["reason"] = json!(note);
+        }
+        audit::add(&mut tx, who, action.name(), On::Run(snapshot), &details);
+        tx.commit().await?;
+        self.changed();
+        Ok(snapshot)
     }
 
     pub async fn run(&self, id: Uuid) -> Result<RunPage, Refusal> {
-        todo!("{id:?}")
+        let run = self.read_run(id).await?.filter(|run| run.state != RunState::Planned);
+        let run = run.ok_or(Refusal::NotFound("run"))?;
+        let late = self.late();
+        let mut tx = self.db().begin().await?;
+        let sql = concat!(
+            "SELECT ",
+            line_columns!(),
+            " FROM (SELECT letter FROM run_letters WHERE run = $2 AND state = $3 ORDER BY position LIMIT $4) AS u \
+             JOIN letters AS l ON l.id = u.letter"
+        );
+        let [failures, unanswered, skips] = tx
+            .queries([
+                (sql, &[&late, &id, &"failed", &SHOWN]),
+                (sql, &[&late, &id, &"sent", &SHOWN]),
+                (
+                    "SELECT letter, why FROM run_letters WHERE run = $1 AND state = 'skipped' ORDER BY position LIMIT $2",
+                    &[&id, &SHOWN],
+                ),
+            ])
+            .await?;
+        tx.commit().await?;
+        let lines = |rows: &[Row]| rows.iter().map(LetterLine::read).collect::<Result<Vec<_>, _>>();
+        let skip = |row: &Row| Ok::<_, tokio_postgres::Error>(Skip { letter: row.try_get(0)?, why: row.try_get(1)? });
+        Ok(RunPage {
+            run,
+            failures: lines(&failures)?,
+            unanswered: lines(&unanswered)?,
+            skips: skips.iter().map(skip).collect::<Result<_, _>>()?,
+        })
     }
 
     /// The newest first, at most 100; `before` is the last id of the page before.
     pub async fn runs(&self, before: Option<Uuid>) -> Result<Vec<Run>, Refusal> {
-        todo!("{before:?}")
+        let sql = concat!(
+            "SELECT ",
+            columns!(),
+            " FROM runs WHERE id < coalesce($1::uuid, 'ffffffff-ffff-ffff-ffff-ffffffffffff') AND state <> 'planned' \
+             ORDER BY id DESC LIMIT 100"
+        );
+        let rows = self.db().query(sql, &[&before]).await?;
+        Ok(rows.iter().map(Run::read).collect::<Result<_, _>>()?)
+    }
+
+    async fn read_run(&self, id: Uuid) -> Result<Option<Run>, Refusal> {
+        let rows = self.db().query(concat!("SELECT ", columns!(), " FROM runs WHERE id = $1"), &[&id]).await?;
+        Ok(rows.first().map(Run::read).transpose()?)
     }
 
     pub async fn pause(&self, who: &Who, run: Uuid) -> Result<(), Refusal> {
-        todo!("{who:?} {run:?}")
+        self.turn(who, run, "pause", RunState::Paused, &["running"]).await
     }
 
-    /// Goes on with a run that was paused, or that stopped by itself.
+    /// Goes on with a run that was paused, or that stopped by itself: what has failed in its step so far is forgiven.
     pub async fn resume(&self, who: &Who, run: Uuid) -> Result<(), Refusal> {
-        todo!("{who:?} {run:?}")
+        self.turn(who, run, "resume", RunState::Running, &["paused", "stopped"]).await
     }
 
     /// Ends a run; what was sent is on its way.
     pub async fn cancel(&self, who: &Who, run: Uuid) -> Result<(), Refusal> {
-        todo!("{who:?} {run:?}")
+        self.turn(who, run, "cancel", RunState::Cancelled, &["running", "paused", "stopped"]).await
+    }
+
+    async fn turn(
+        &self,
+        who: &Who,
+        run: Uuid,
+        action: &'static str,
+        to: RunState,
+        from: &[&str],
+    ) -> Result<(), Refusal> {
+        who.must_be(Role::Operator)?;
+        let mut tx = self.db().begin().await?;
+        let why = format!("{action} by {}", who.account);
+        let turned = tx.query(include_str!("run/turn.sql"), &[&run, &to.name(), &from, &why]).await?;
+        if turned.is_empty() {
+            return Err(match self.read_run(run).await? {
+                Some(run) if run.state != RunState::Planned => Refusal::RunIs(run.state.name()),
+                _ => Refusal::NotFound("run"),
+            });
+        }
+        audit::add(&mut tx, who, action, On::Run(run), &json!({}));
+        tx.commit().await?;
+        self.changed();
+        Ok(())
     }
 
     /// Waits until a run has come to rest (finished, stopped, cancelled, paused), or for so long.
-    pub async fn until_at_rest(&self, run: Uuid, patience: std::time::Duration) -> Result<Run, Refusal> {
-        todo!("{run:?} {patience:?}")
+    pub async fn until_at_rest(&self, run: Uuid, patience: Duration) -> Result<Run, Refusal> {
+        let until = tokio::time::Instant::now() + patience;
+        let mut changes = self.watch();
+        loop {
+            let now = self.read_run(run).await?.ok_or(Refusal::NotFound("run"))?;
+            if now.state != RunState::Running || tokio::time::Instant::now() >= until {
+                return Ok(now);
+            }
+            // Another process may be driving it: then nothing is heard of it here.
+            let soon = (tokio::time::Instant::now() + Duration::from_millis(100)).min(until);
+            let _ = tokio::time::timeout_at(soon, changes.changed()).await;
+        }
+    }
+}
+
+impl Run {
+    fn read(row: &Row) -> Result<Self, DbError> {
+        let number = |number: i32| u32::try_from(number).unwrap_or(0);
+        let first: Vec<i32> = row.try_get(9)?;
+        Ok(Self {
+            id: row.try_get(0)?,
+            scope: row.try_get(1)?,
+            action: Action::named(row.try_get(2)?)?,
+            account: row.try_get(3)?,
+            started_at: row.try_get(4)?,
+            finished_at: row.try_get(5)?,
+            note: row.try_get(6)?,
+            state: RunState::named(row.try_get(7)?)?,
+            why: row.try_get(8)?,
+            steps: Steps {
+                first: first.into_iter().map(number).collect(),
+                rate: number(row.try_get(10)?),
+                tolerate: number(row.try_get(11)?),
+            },
+            step: row.try_get(12)?,
+            total: row.try_get(13)?,
+            sent: row.try_get(14)?,
+            done: row.try_get(15)?,
+            failed: row.try_get(16)?,
+            skipped: row.try_get(17)?,
+        })
+    }
+}
+
+impl Action {
+    #[must_use]
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Retry => "retry",
+            Self::Discard => "discard",
+            Self::Restore => "restore",
+        }
+    }
+
+    /// The state that a letter must be in for it.
+    pub(crate) fn needs(self) -> State {
+        match self {
+            Self::Retry | Self::Discard => State::Failed,
+            Self::Restore => State::Discarded,
+        }
+    }
+
+    pub(crate) fn named(name: &str) -> Result<Self, DbError> {
+        match name {
+            "retry" => Ok(Self::Retry),
+            "discard" => Ok(Self::Discard),
+            "restore" => Ok(Self::Restore),
+            other => Err(DbError::unexpected(format!("an action called {other}"))),
+        }
+    }
+}
+
+impl RunState {
+    #[must_use]
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Planned => "planned",
+            Self::Running => "running",
+            Self::Paused => "paused",
+            Self::Stopped => "stopped",
+            Self::Cancelled => "cancelled",
+            Self::Finished => "finished",
+        }
+    }
+
+    fn named(name: &str) -> Result<Self, DbError> {
+        [Self::Planned, Self::Running, Self::Paused, Self::Stopped, Self::Cancelled, Self::Finished]
+            .into_iter()
+            .find(|state| state.name() == name)
+            .ok_or_else(|| DbError::unexpected(format!("a run's state called {name}")))
     }
 }

@@ -2,11 +2,17 @@
 
 use std::{fmt, str::FromStr};
 
+use common::db::{DbError, Tx};
 use serde::Serialize;
 use time::OffsetDateTime;
+use tokio_postgres::types::ToSql;
 use uuid::Uuid;
 
-use crate::{Console, LetterLine, Query, Refusal};
+use crate::{
+    Console, LetterLine, Query, Refusal,
+    letter::line_columns,
+    query::{Condition, Node, Test},
+};
 
 /// Where a page ends and the next one begins. It prints to, and is read from, a text for URLs.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -27,10 +33,133 @@ pub struct Page {
     pub next: Option<String>,
 }
 
+/// So many are sorted; if there are more, it is quicker to go through the letters in their order.
+const SORTED_MOST: i64 = 2_000;
+/// So many letters are looked at for one page.
+const LOOKED_AT_MOST: i64 = 20_000;
+const PAGE_MOST: usize = 200;
+
 impl Console {
     /// One page of the letters that `query` finds, of at most `limit` (1 to 200).
     pub async fn search(&self, query: &Query, after: Option<Cursor>, limit: usize) -> Result<Page, Refusal> {
-        todo!("{query:?} {after:?} {limit}")
+        let limit = limit.clamp(1, PAGE_MOST);
+        if let Some(page) = self.search_by_terms(query, after, limit).await? {
+            return Ok(page);
+        }
+        self.search_in_order(query, after, limit).await
+    }
+
+    /// By the index of terms: what few letters have is found there at once. `None` if it cannot be, or there are many.
+    async fn search_by_terms(
+        &self,
+        query: &Query,
+        after: Option<Cursor>,
+        limit: usize,
+    ) -> Result<Option<Page>, Refusal> {
+        let condition = Condition::new(query, 4);
+        let Some(anchors) = &condition.anchors else { return Ok(None) };
+        let first = 4 + condition.params.len();
+        let ways: Vec<String> = (1..=anchors.len()).map(|i| format!("l.terms @> ${}::text[]", first + i)).collect();
+        let sql = format!(
+            "WITH found AS MATERIALIZED (
+                SELECT {} FROM letters AS l WHERE ({}) AND ({}) LIMIT {}
+             )
+             SELECT page.*, (SELECT count(*) FROM found)
+             FROM (SELECT) AS one LEFT JOIN LATERAL (
+                SELECT * FROM found WHERE $2::timestamptz IS NULL OR (died_at, id) < ($2, $3::uuid)
+                ORDER BY died_at DESC, id DESC LIMIT $4
+             ) AS page ON true",
+            line_columns!(),
+            ways.join(" OR "),
+            condition.sql,
+            SORTED_MOST + 1
+        );
+        let (late, page) = (self.late(), rows_for(limit));
+        let (died_at, id) = after.map(|cursor| (cursor.died_at, cursor.id)).unzip();
+        let mut params: Vec<&(dyn ToSql + Sync)> = vec![&late, &died_at, &id, &page];
+        params.extend(condition.params.iter().map(|param| param.as_ref() as &(dyn ToSql + Sync)));
+        params.extend(anchors.iter().map(|terms| terms as &(dyn ToSql + Sync)));
+        let mut tx = self.db().begin().await?;
+        let [_, rows] = tx.queries([(BY_TERMS, &[]), (&sql, &params)]).await?;
+        tx.commit().await?;
+        let total: i64 = rows.first().map_or(Ok(0), |row| row.try_get(22))?;
+        if total > SORTED_MOST {
+            return Ok(None);
+        }
+        let lines = rows.iter().filter(|row| row.try_get::<_, Option<Uuid>>(0).is_ok_and(|id| id.is_some()));
+        let letters = lines.map(LetterLine::read).collect::<Result<Vec<_>, _>>()?;
+        Ok(Some(Page::new(letters, limit, Some(total))))
+    }
+
+    /// From the newest on, for as long as one may wait.
+    async fn search_in_order(&self, query: &Query, after: Option<Cursor>, limit: usize) -> Result<Page, Refusal> {
+        let condition = Condition::new(query, 2);
+        let mut more: Vec<&(dyn ToSql + Sync)> = Vec::new();
+        let mut bounds = Vec::new();
+        let place = |more: &[&(dyn ToSql + Sync)]| 2 + condition.params.len() + more.len();
+        if let Some(cursor) = &after {
+            more.extend([&cursor.died_at as &(dyn ToSql + Sync), &cursor.id]);
+            bounds.push(format!("(died_at, id) < (${}, ${})", place(&more) - 1, place(&more)));
+        }
+        if let Some(key) = &condition.group {
+            more.push(key);
+            bounds.push(format!("group_key = ${}", place(&more)));
+        }
+        let bounds = if bounds.is_empty() { "true".to_owned() } else { bounds.join(" AND ") };
+        let sql = format!(
+            "SELECT {} FROM (
+                SELECT * FROM letters WHERE {bounds} ORDER BY died_at DESC, id DESC LIMIT {LOOKED_AT_MOST}
+             ) AS l WHERE {} LIMIT $2",
+            line_columns!(),
+            condition.sql
+        );
+        let (late, page) = (self.late(), rows_for(limit));
+        let mut params: Vec<&(dyn ToSql + Sync)> = vec![&late, &page];
+        params.extend(condition.params.iter().map(|param| param.as_ref() as &(dyn ToSql + Sync)));
+        params.extend(more);
+        let mut tx = self.db().begin().await?;
+        let [_, rows] = tx.queries([(IN_ORDER, &[]), (&sql, &params)]).await?;
+        let letters = rows.iter().map(LetterLine::read).collect::<Result<Vec<_>, _>>()?;
+        let mut page = Page::new(letters, limit, None);
+        if page.next.is_none() {
+            page.next = last_looked_at(&mut tx, after, condition.group).await?.map(|cursor| cursor.to_string());
+        }
+        tx.commit().await?;
+        if let Some(Node::Is(Test::Group(key))) = query.0 {
+            page.total = self.group(key).await.ok().map(|g| g.failed + g.retrying + g.done + g.discarded);
+        }
+        Ok(page)
+    }
+}
+
+/// Whatever the planner believes of the table: by terms is the way.
+pub(crate) const BY_TERMS: &str =
+    "SELECT set_config('enable_indexscan', 'off', true), set_config('enable_indexonlyscan', 'off', true)";
+const IN_ORDER: &str = "SELECT set_config('enable_bitmapscan', 'off', true), set_config('enable_sort', 'off', true)";
+
+/// One more than the page takes says whether there is another.
+fn rows_for(limit: usize) -> i64 {
+    i64::try_from(limit).unwrap_or(i64::MAX - 1) + 1
+}
+
+/// Where a page that found too little stopped looking; none if it has looked at all there are.
+async fn last_looked_at(tx: &mut Tx, after: Option<Cursor>, group: Option<Uuid>) -> Result<Option<Cursor>, DbError> {
+    let (died_at, id) = after.map(|cursor| (cursor.died_at, cursor.id)).unzip();
+    let most = LOOKED_AT_MOST - 1;
+    let rows = match group {
+        None => tx.query(include_str!("search/last.sql"), &[&died_at, &id, &most]).await?,
+        Some(key) => tx.query(include_str!("search/last_of_group.sql"), &[&died_at, &id, &most, &key]).await?,
+    };
+    rows.first().map(|row| Ok(Cursor { died_at: row.try_get(0)?, id: row.try_get(1)? })).transpose()
+}
+
+impl Page {
+    fn new(mut letters: Vec<LetterLine>, limit: usize, total: Option<i64>) -> Self {
+        let has_more = letters.len() > limit;
+        letters.truncate(limit);
+        let end = letters.last().filter(|_| has_more);
+        let next = end.map(|line| Cursor { died_at: line.died_at, id: line.id }.to_string());
+        Self { letters, total, next }
     }
 }
 

@@ -19,9 +19,10 @@ use tokio::{
 use tokio_util::sync::CancellationToken;
 
 use super::{
-    handler::Process,
+    handler::{Process, Verdict},
     intake::{Delivered, Intake},
     judge::{Held, Judge},
+    report::Reporting,
     settle,
 };
 use crate::{
@@ -349,6 +350,7 @@ impl<P: Process> Consumer<P> {
             for some in events.chunks(shared.settings.max_events) {
                 verdicts.extend(self.process.process(&judge, some).await.map_err(|Held(why)| End::Held(why))?);
             }
+            self.report(&judge, &events, &verdicts).await?;
             onward.extend(
                 events
                     .iter()
@@ -358,5 +360,15 @@ impl<P: Process> Consumer<P> {
         }
         settle::hand_over(shared, lane, onward).await.map_err(End::Lost)?;
         Ok(batch.into_iter().map(|delivered| delivered.acker).collect())
+    }
+
+    /// Says of what staff have sent again that it is done.
+    async fn report(&self, judge: &Judge<'_>, events: &[Event], verdicts: &[Verdict]) -> Result<(), End> {
+        let is_done = |(event, verdict): &(&Event, &Verdict)| event.retryid.is_some() && **verdict == Verdict::Done;
+        let done: Vec<&Event> = events.iter().zip(verdicts).filter(is_done).map(|(event, _)| event).collect();
+        let reporting = Reporting { units: &self.shared.units, queue: self.queue };
+        let reported = judge.split(&done, &reporting).await.map_err(|Held(why)| End::Held(why))?;
+        // What could not be reported is delivered again.
+        reported.into_iter().collect::<Result<(), String>>().map_err(End::Lost)
     }
 }

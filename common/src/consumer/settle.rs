@@ -20,6 +20,9 @@ use crate::{
 
 /// How long a hand-over may take before it is tried again.
 const PATIENCE: Duration = Duration::from_secs(10);
+/// What staff have sent again comes again this often while somebody else is in the middle of it, and then is told to
+/// those who wait for it.
+const BUSY_MOST: u32 = 10;
 /// A reason is for people to read; a longer one is cut.
 const REASON_MOST: usize = 1_000;
 /// A subject is an order's id; another one is cut.
@@ -51,10 +54,10 @@ impl Death {
 
 /// Turns one event's verdict into the parcel it travels on in, if it is not done.
 pub(super) fn onward(shared: &Shared, queue: &'static str, event: &Event, verdict: Verdict) -> Option<Parcel> {
-    let (name, parcel) = match verdict {
+    let (name, parcel) = match at_once(event, verdict) {
         Verdict::Done => ("done", None),
         Verdict::Reject(why) => ("reject", Some(dead_event(shared, queue, event, Death::Rejected, &why))),
-        Verdict::Retry(why) => match delay_before(shared, event.attempt) {
+        Verdict::Retry(why) => match delay_before(shared, event) {
             Some(ms) => {
                 tracing::warn!(
                     queue, event.id = %event.id, event.subject, event.attempt, why, delay_ms = ms,
@@ -79,16 +82,33 @@ pub(super) fn onward(shared: &Shared, queue: &'static str, event: &Event, verdic
                 queue, event.id = %event.id, event.subject, event.attempt, why, delay_ms = ms,
                 "somebody else is in the middle of an event"
             );
-            ("busy", Some(delayed(queue, event, event.attempt, ms)))
+            // To what staff have sent again attempts mean nothing else: they count how often it came too early.
+            let attempt = event.attempt.saturating_add(event.retryid.is_some().into());
+            ("busy", Some(delayed(queue, event, attempt, ms)))
         }
     };
     metrics::counter!("conveyor_events_total", "queue" => queue, "verdict" => name).increment(1);
     parcel
 }
 
-/// The delay after so many attempts; none when they are used up.
-fn delay_before(shared: &Shared, attempt: u32) -> Option<u64> {
-    let made = usize::try_from(attempt.max(1)).unwrap_or(usize::MAX);
+/// Of what staff have sent again they want to hear now, not after all delays.
+fn at_once(event: &Event, verdict: Verdict) -> Verdict {
+    match verdict {
+        verdict if event.retryid.is_none() => verdict,
+        Verdict::Wait(why) => Verdict::Retry(format!("it would have to wait: {why}")),
+        Verdict::Busy(why) if event.attempt >= BUSY_MOST => {
+            Verdict::Retry(format!("somebody else was in the middle of it each of {BUSY_MOST} times: {why}"))
+        }
+        verdict => verdict,
+    }
+}
+
+/// The delay before an event is tried again; none when its attempts are used up.
+fn delay_before(shared: &Shared, event: &Event) -> Option<u64> {
+    if event.retryid.is_some() {
+        return None;
+    }
+    let made = usize::try_from(event.attempt.max(1)).unwrap_or(usize::MAX);
     shared.settings.retry_delays_ms.get(made - 1).copied()
 }
 
@@ -144,6 +164,9 @@ fn dead_letter(shared: &Shared, queue: &'static str, body: Vec<u8>, letter: &Let
     }
     if let Some(event) = letter.about {
         set("x-event-id", &event.id.to_string());
+        if let Some(retry) = event.retryid {
+            set("x-retry-id", &retry.to_string());
+        }
         // All headers must fit one frame.
         set("x-subject", &event.subject.chars().take(SUBJECT_MOST).collect::<String>());
     }

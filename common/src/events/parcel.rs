@@ -93,6 +93,11 @@ impl Packer {
         Ok(())
     }
 
+    /// Adds a parcel that is packed already.
+    pub fn add_whole(&mut self, parcel: Parcel) {
+        self.full.push(parcel);
+    }
+
     /// What was packed.
     pub fn finish(&mut self) -> Vec<Parcel> {
         self.full.extend(self.open.drain(..).map(Packing::end));

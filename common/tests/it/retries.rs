@@ -2,12 +2,17 @@
 
 use std::time::Duration;
 
-use common::events::Event;
+use common::{
+    broker::topology::{SUPPORT_PROGRESS, Topology},
+    events::Event,
+};
 use e2e::{
-    LONG, assert_clean, eventually,
+    LONG, Message, assert_clean, eventually,
     obedient::{Deed, WAITS, WORK, asking, many, parcel},
 };
+use serde_json::json;
 use tokio::time::Instant;
+use uuid::Uuid;
 
 use crate::stage::{GRAVEYARD, Stage, TIERS_MS};
 
@@ -151,4 +156,47 @@ async fn a_delay_queue_that_somebody_deleted_is_made_again() {
     assert_eq!(stage.vhost.drain(GRAVEYARD).await.remove(0).header("x-attempts"), "3");
     worker.stop().await;
     assert_clean(&stage.database, &stage.vhost).await;
+}
+
+#[tokio::test]
+async fn what_staff_send_again_is_reported_when_it_is_done_and_dies_at_once_when_it_is_not() {
+    let stage = Stage::set().await;
+    let progress = "support.progress";
+    // Whoever listens to it in production.
+    Topology::new(&[&SUPPORT_PROGRESS], &[]).declare(&stage.vhost.channel().await).await.unwrap();
+    let worker = stage.work();
+    let again = |deed| Event { retryid: Some(Uuid::now_v7()), ..asking(deed) };
+    let failing =
+        [again(Deed::Retry), again(Deed::Reject), Event { attempt: 3, ..again(Deed::Retry) }, again(Deed::Wait)];
+    let (done, busy) = (again(Deed::Announce), again(Deed::Busy));
+    let endless = Event { attempt: 9, ..again(Deed::Busy) };
+    let ordinary = asking(Deed::Succeed);
+    let all = [&failing[..], &[done.clone(), busy.clone(), endless.clone(), ordinary]].concat();
+    stage.send(&all).await;
+
+    stage.vhost.until_ready(GRAVEYARD, 5).await;
+    let letters = stage.vhost.drain(GRAVEYARD).await;
+    for event in failing.iter().chain([&endless]) {
+        let id = event.id.to_string();
+        let letter = letters.iter().find(|letter| letter.header("x-event-id") == id).expect("a dead letter");
+        assert_eq!(letter.header("x-retry-id"), event.retryid.unwrap().to_string());
+        let heard = stage.obedient.heard(event.id).len();
+        assert_eq!(heard, if event.id == endless.id { 2 } else { 1 }, "{}", letter.header("x-reason"));
+    }
+    // Nothing but what is done is reported, and that once.
+    let mut reported = Vec::new();
+    eventually(LONG, "two are reported", async || {
+        reported.extend(stage.vhost.drain(progress).await.iter().flat_map(Message::events));
+        (reported.len() >= 2).then_some(())
+    })
+    .await;
+    let mut names: Vec<_> = reported.iter().map(|event| event["data"].clone()).collect();
+    names.sort_by_key(|data| data["retryId"].to_string());
+    let mut expected =
+        [&done, &busy].map(|event| json!({"retryId": event.retryid.unwrap(), "queue": WORK.name, "eventId": event.id}));
+    expected.sort_by_key(|data| data["retryId"].to_string());
+    assert_eq!(names, expected);
+    assert_eq!(reported[0]["type"], "support.retried");
+    worker.stop().await;
+    assert!(stage.vhost.drain(progress).await.is_empty());
 }
