@@ -131,7 +131,7 @@ pub(super) fn cursor(query: Option<&str>) -> Result<Option<Cursor>, Trouble> {
 /// Where a search begins on other pages.
 pub(super) fn small_form(content: &mut Html) {
     html!(*content, "<form class=\"find\" role=\"search\" action=\"/search\"><label class=\"hidden\" for=\"q\">Search letters</label>"
-        "<input id=\"q\" name=\"q\" type=\"search\" maxlength=\"2000\" placeholder=\"Order, user or words of the reason\">"
+        "<input id=\"q\" name=\"q\" type=\"search\" maxlength=\"2000\" placeholder=\"An order, or words of the reason\">"
         "<button>Search</button></form>");
 }
 
@@ -166,16 +166,17 @@ fn help(content: &mut Html, open: bool) {
     }
     html!(*content, "><summary>How to search</summary><dl class=\"syntax\">");
     for (example, tells) in [
-        ("ORD0197…", "an order; a word without a name is looked for in orders, users and reasons"),
-        ("user:123456", "a user; likewise product:P001, queue:payment.charge, type:order.paid"),
-        ("reason:\"gateway timeout\"", "words of the reason, in quotes if there are several"),
-        ("state:failed", "failed, retrying, done or discarded"),
-        ("after:2026-11-01 before:2026-11-02T12:00", "when it died, in UTC"),
-        ("attempts:>3", "how often it was tried"),
+        ("timeout", "a word without a field is an order, an event or a word of the reason, by what it looks like"),
+        ("order:ORD… user:123456 product:P001", "what the letter is about; together, which is what AND means, too"),
         (
-            "queue:payment.charge AND (reason:timeout OR user:123456)",
-            "together: AND, which may be left out, OR and brackets",
+            "queue:payment.charge type:order.paid",
+            "where it died, and what it is; payment.* finds every name that begins so",
         ),
+        ("reason:\"gateway timeout\"", "words of the reason, one after the other"),
+        ("state:failed", "or retrying, done, discarded"),
+        ("after:2026-11-01 before:2026-11-02T12:00:00Z", "when it died, in UTC"),
+        ("attempts:>=3 tries:1", "how often the line tried it, and how often staff retried it"),
+        ("(reason:timeout OR user:123456) NOT state:done", "either, in brackets; and what it must not be"),
     ] {
         html!(*content, "<div><dt><code>" (example) "</code></dt><dd>" (tells) "</dd></div>");
     }

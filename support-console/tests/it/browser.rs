@@ -177,7 +177,9 @@ async fn keyboard_reaches_the_content_first(browser: &Browser, url: &str) {
     browser.open(url).await;
     browser.until_text("Failures").await;
     browser.press_tab().await;
-    let focused = browser.run("return document.activeElement.className + document.activeElement.getBoundingClientRect().left").await;
+    let focused = browser
+        .run("return document.activeElement.className + document.activeElement.getBoundingClientRect().left")
+        .await;
     let focused = focused.as_str().expect("text");
     assert!(focused.starts_with("skip") && !focused.contains('-'), "{focused}");
 }

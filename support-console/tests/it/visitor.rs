@@ -5,10 +5,15 @@ use std::collections::BTreeMap;
 use common::{config, db::Db};
 use e2e::{Database, Process, Vhost, http::Answer, service_settings};
 use hyper::Method;
+use lapin::{
+    BasicProperties,
+    types::{AMQPValue, FieldTable},
+};
 use support_console::{
     Role,
     people::{self, AccountName},
 };
+use uuid::Uuid;
 
 /// What all of the staff of tests type.
 pub(crate) const PASSWORD: &str = "correct horse battery";
@@ -39,6 +44,26 @@ impl Desk {
         }
         process.wait_ready().await;
         Self { process, database, vhost, db }
+    }
+
+    /// Puts a message where dead ones of that queue are taken from.
+    pub(crate) async fn letter(&self, queue: &str, body: &[u8], headers: &[(&str, &str)]) {
+        let channel = self.vhost.channel().await;
+        let mut table = FieldTable::default();
+        for (name, value) in headers {
+            table.insert((*name).into(), AMQPValue::LongString((*value).into()));
+        }
+        let properties = BasicProperties::default().with_delivery_mode(2).with_headers(table);
+        let sent =
+            channel.basic_publish("dead-letters".into(), queue.into(), Default::default(), body, properties).await;
+        sent.expect("publishing").await.expect("published");
+    }
+
+    /// What would be sent again.
+    pub(crate) async fn body(&self, letter: Uuid) -> Vec<u8> {
+        let client = self.database.connect().await;
+        let row = client.query_one("SELECT body FROM support.contents WHERE letter = $1", &[&letter]).await;
+        row.expect("a letter").get(0)
     }
 
     pub(crate) fn visitor(&self) -> Visitor<'_> {

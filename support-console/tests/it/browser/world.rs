@@ -6,7 +6,9 @@ use common::{
     events::{Event, OrderPaid, OrderPaymentDue, OrderRefundDue, Payload, pack},
     ids::{OrderId, TransactionId},
 };
-use e2e::{Database, LONG, Process, Sandbox, Vhost, eventually, in_seconds, service_settings, signed, token, token_with};
+use e2e::{
+    Database, LONG, Process, Sandbox, Vhost, eventually, in_seconds, service_settings, signed, token, token_with,
+};
 use futures_util::{StreamExt as _, stream};
 use hyper::Method;
 use serde_json::{Value, json};
