@@ -214,8 +214,8 @@ BEGIN
         WHERE key = ANY (ARRAY(SELECT group_key FROM new_letters UNION SELECT group_key FROM old_letters))
         ORDER BY key FOR UPDATE;
         UPDATE groups SET
-            failed = failed + moved.failed, retrying = retrying + moved.retrying,
-            done = done + moved.done, discarded = discarded + moved.discarded,
+            failed = groups.failed + moved.failed, retrying = groups.retrying + moved.retrying,
+            done = groups.done + moved.done, discarded = groups.discarded + moved.discarded,
             last_seen = greatest(last_seen, moved.last)
         FROM (
             SELECT group_key,

@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use common::{config, db::Db};
-use e2e::{Database, Process, Vhost, http::Answer, service_settings};
+use e2e::{Database, LONG, Process, Vhost, eventually, http::Answer, service_settings};
 use hyper::Method;
 use lapin::{
     BasicProperties,
@@ -43,6 +43,8 @@ impl Desk {
             people::create(&db, "test", &name(account), role, Some(&PASSWORD.into())).await.expect("an account");
         }
         process.wait_ready().await;
+        // It is ready for people before it has found the broker.
+        eventually(LONG, "the line", async || vhost.ready("unroutable").await).await;
         Self { process, database, vhost, db }
     }
 
