@@ -9,7 +9,7 @@ COPY . .
 RUN --mount=type=cache,target=/usr/local/cargo/registry \
     --mount=type=cache,target=/src/target,sharing=locked \
     set -eu; \
-    programs="sandbox order-api inventory-worker payment-worker notification-worker"; \
+    programs="sandbox order-api inventory-worker payment-worker notification-worker support-console"; \
     cargo build --release --locked --package migrations $(printf -- '--package %s ' $programs); \
     mkdir /programs; \
     for program in migrate $programs; do cp "target/release/$program" /programs/; done

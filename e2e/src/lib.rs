@@ -7,6 +7,7 @@
 
 mod browser;
 mod clean;
+mod console;
 mod database;
 mod environment;
 pub mod http;
@@ -23,6 +24,7 @@ mod wait;
 
 pub use browser::Browser;
 pub use clean::{SIGNALS, assert_clean};
+pub use console::{Console, Said};
 pub use database::{Database, PASSWORD};
 pub use logs::show_logs;
 pub use process::{Process, service_settings};

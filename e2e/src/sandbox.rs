@@ -127,6 +127,12 @@ impl Sandbox {
         format!("http://127.0.0.1:{}", self.http_port)
     }
 
+    /// Where its mail server listens.
+    #[must_use]
+    pub fn smtp_port(&self) -> u16 {
+        self.smtp_port
+    }
+
     /// What payment-worker needs to find it, and to be found by its callbacks.
     #[must_use]
     pub fn payment_settings(&self) -> BTreeMap<String, String> {

@@ -89,6 +89,12 @@ impl Vhost {
         self.broker.with_path(&self.name)
     }
 
+    /// Its broker's management, with user and password.
+    #[must_use]
+    pub fn management_url(&self) -> &str {
+        &self.management_url
+    }
+
     /// The same by another way, such as a [`Proxy`](crate::Proxy).
     #[must_use]
     pub fn url_through(&self, address: &str) -> String {

@@ -1,7 +1,7 @@
 //! The JSON API, for the CLI and whatever else works with a token: `/api/support/…`. It decides nothing; the engine does.
 //! Refusals have the one shape of all services.
 
-pub mod codes;
+mod codes;
 mod letters;
 mod orders;
 mod runs;

@@ -2,13 +2,13 @@
 
 mod account;
 mod audit;
-mod body;
+pub(crate) mod body;
 mod failures;
 mod letters;
 mod line;
 mod live;
 mod login;
-mod mask;
+pub(crate) mod mask;
 mod mend;
 mod orders;
 mod page;

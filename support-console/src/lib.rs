@@ -3,8 +3,10 @@
 //! The engine is [`Console`]; pages, API and CLI are faces of it and decide nothing.
 
 mod again;
+mod api;
 mod audit;
 pub mod board;
+pub mod cli;
 mod console;
 mod desk;
 mod diff;
@@ -13,10 +15,11 @@ mod http;
 mod ingest;
 mod letter;
 mod mend;
-mod notices;
+pub mod notices;
 pub mod orders;
 mod outward;
 pub mod people;
+mod plain;
 mod query;
 mod refusal;
 mod run;
@@ -29,6 +32,7 @@ mod who;
 
 use std::sync::Arc;
 
+use axum::Extension;
 use common::{
     broker::topology::SUPPORT_PROGRESS,
     config::Settings,
@@ -64,13 +68,15 @@ pub const ABOUT: About = About {
 
 /// Runs the service until `stop`.
 pub async fn run(settings: Settings<Support>, stop: CancellationToken) -> Result<(), ServiceError> {
-    let (around, stop_pages) = (desk::Around::of(&settings.common), stop.clone());
+    let around = desk::Around::of(&settings.common);
     let (mut service, console) = engine(settings, stop)?;
     let own = Arc::clone(&console.settings);
-    let people = Arc::new(People::new(console.db().clone(), own.people.clone())?);
+    let people = Arc::new(People::new(service.units().db.clone(), own.people.clone())?);
     let desk = Desk::set_up(&mut service, &console, &own, &around)?;
-    let pages = http::Pages { console, desk, people, stop: stop_pages };
-    service.run(http::routes(pages)).await
+    let api = api::Api { console: console.clone(), services: desk.services.clone(), board: desk.board.clone() };
+    let api = api::routes(api).layer(Extension(Arc::clone(&people)));
+    let pages = http::Pages { console, desk, people, stop: service.stop().clone() };
+    service.run(http::routes(pages).merge(api)).await
 }
 
 /// The service with its engine at work, and that engine for the faces.

@@ -1,5 +1,8 @@
 use std::process::ExitCode;
 
 fn main() -> ExitCode {
-    common::service::main(support_console::ABOUT, support_console::run)
+    match support_console::cli::run() {
+        Some(code) => code,
+        None => common::service::serve(support_console::ABOUT, support_console::run),
+    }
 }

@@ -16,7 +16,10 @@ use common::{
     ids::{OrderId, ProductId, UserId},
 };
 use http_body_util::Full;
-use serde::{Deserialize, Serialize, de::DeserializeOwned};
+use serde::{
+    Deserialize, Serialize,
+    de::{DeserializeOwned, IgnoredAny},
+};
 
 pub use settings::Settings;
 
@@ -69,6 +72,25 @@ impl<T> Answer<T> {
             Self::Found(found) => Some(found),
             Self::NotFound | Self::Away(_) => None,
         }
+    }
+}
+
+/// As it is written in JSON, below.
+#[derive(Deserialize)]
+#[serde(rename_all = "camelCase")]
+enum Written<T> {
+    Found(T),
+    NotFound(#[expect(dead_code, reason = "it says nothing more")] IgnoredAny),
+    Away(String),
+}
+
+impl<'de, T: Deserialize<'de>> Deserialize<'de> for Answer<T> {
+    fn deserialize<D: serde::Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        Ok(match Written::deserialize(deserializer)? {
+            Written::Found(found) => Self::Found(found),
+            Written::NotFound(_) => Self::NotFound,
+            Written::Away(why) => Self::Away(why),
+        })
     }
 }
 

@@ -21,13 +21,13 @@ pub struct Support {
     pub most_under_way: i32,
     /// Plans that nobody has started are forgotten after so many seconds.
     pub plan_kept_s: u64,
-    /// Sessions, and attempts to log in.
-    pub people: people::Settings,
     /// Where people reach the pages, for links in notices.
     pub public_url: String,
     pub services: services::Settings,
     pub board: board::Settings,
     pub notices: notices::Settings,
+    /// Sessions, and attempts to log in.
+    pub people: people::Settings,
 }
 
 impl Default for Support {
@@ -40,11 +40,11 @@ impl Default for Support {
             most_planned: 250_000,
             most_under_way: 5_000,
             plan_kept_s: 3_600,
-            people: people::Settings::default(),
             public_url: "http://127.0.0.1:8084".to_owned(),
             services: services::Settings::default(),
             board: board::Settings::default(),
             notices: notices::Settings::default(),
+            people: people::Settings::default(),
         }
     }
 }

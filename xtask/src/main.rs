@@ -18,6 +18,7 @@ mod services;
 mod sign;
 mod signals;
 mod site;
+mod staff;
 mod test;
 mod token;
 mod up;

@@ -18,6 +18,7 @@ pub struct Ports {
     pub inventory: u16,
     pub payment: u16,
     pub notification: u16,
+    pub support: u16,
     /// The outside world: gateway, SMS provider and pages; and its mail server.
     pub sandbox: u16,
     pub smtp: u16,
@@ -32,6 +33,7 @@ pub const DEVELOPMENT: Ports = Ports {
     inventory: 8081,
     payment: 8082,
     notification: 8083,
+    support: 8084,
     sandbox: 8090,
     smtp: 8025,
     postgres: 55432,

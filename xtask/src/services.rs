@@ -13,7 +13,7 @@ use nix::sys::signal::Signal;
 use crate::ports::Ports;
 use crate::process::Process;
 use crate::servers::show_end_of;
-use crate::site::Site;
+use crate::site::{Backing, Site};
 use crate::{http, say, signals};
 
 /// Services have 20 s to finish what they have begun.
@@ -22,6 +22,17 @@ const READY_WITHIN: Duration = Duration::from_secs(30);
 
 /// What its address is called in .local/conveyor.env.
 pub const SANDBOX_URL: &str = "CONVEYOR_SANDBOX_URL";
+
+/// The one that staff use.
+pub const CONSOLE: &str = "support-console";
+
+/// Where a service finds what it stands on.
+pub struct Needs<'a> {
+    pub database_url: &'a str,
+    pub backing: &'a Backing,
+    pub token_secret: &'a str,
+    pub ports: Ports,
+}
 
 pub struct Service {
     pub name: &'static str,
@@ -41,6 +52,7 @@ pub fn all(site: &Site) -> Vec<Service> {
         ("inventory-worker", "inventory", ports.inventory),
         ("payment-worker", "payments", ports.payment),
         ("notification-worker", "notifications", ports.notification),
+        (CONSOLE, "support", ports.support),
     ]
     .map(|(name, schema, port)| service(site, name, schema, port, "/readyz"))
     .into()
@@ -74,22 +86,25 @@ impl Service {
         http::get(&format!("{}{}", self.url(), self.ready)).is_ok_and(|(status, _)| status == 200)
     }
 
-    pub fn start(
-        &self,
-        binaries: &Path,
-        database_url: &str,
-        amqp_url: &str,
-        token_secret: &str,
-        ports: Ports,
-    ) -> Result<()> {
+    pub fn start(&self, binaries: &Path, needs: &Needs<'_>) -> Result<()> {
         let mut command = Command::new(binaries.join(self.name));
-        command
-            .env("CONVEYOR__AUTH__KEYS__MAIN__SECRET", token_secret)
-            .env("CONVEYOR__DATABASE__URL", database_url)
-            .env("CONVEYOR__BROKER__URL", amqp_url)
-            .env("CONVEYOR__HTTP__BIND", format!("127.0.0.1:{}", self.port))
-            .envs(outside_world(self.name, ports));
+        command.envs(self.settings(needs));
         self.launch(command)
+    }
+
+    /// What it is configured by.
+    pub fn settings(&self, needs: &Needs<'_>) -> Vec<(&'static str, String)> {
+        let mut settings = vec![
+            ("CONVEYOR__AUTH__KEYS__MAIN__SECRET", needs.token_secret.to_owned()),
+            ("CONVEYOR__DATABASE__URL", needs.database_url.to_owned()),
+            ("CONVEYOR__BROKER__URL", needs.backing.amqp_url.clone()),
+            ("CONVEYOR__HTTP__BIND", format!("127.0.0.1:{}", self.port)),
+        ];
+        settings.extend(outside_world(self.name, needs.ports));
+        if let Some(url) = needs.backing.management_url.as_ref().filter(|_| self.name == CONSOLE) {
+            settings.push(("CONVEYOR__SUPPORT__BOARD__MANAGEMENT_URL", url.clone()));
+        }
+        settings
     }
 
     pub fn start_sandbox(&self, binaries: &Path, ports: Ports) -> Result<()> {
@@ -163,6 +178,16 @@ fn outside_world(service: &str, ports: Ports) -> Vec<(&'static str, String)> {
             ("CONVEYOR__NOTIFICATIONS__SMTP__PORT", ports.smtp.to_string()),
             ("CONVEYOR__NOTIFICATIONS__SMS__URL", sandbox),
             ("CONVEYOR__NOTIFICATIONS__SMS__KEY", "sandbox-key".to_owned()),
+        ],
+        CONSOLE => vec![
+            ("CONVEYOR__SUPPORT__PUBLIC_URL", format!("http://127.0.0.1:{}", ports.support)),
+            ("CONVEYOR__SUPPORT__SERVICES__ORDERS", format!("http://127.0.0.1:{}", ports.order_api)),
+            ("CONVEYOR__SUPPORT__SERVICES__INVENTORY", format!("http://127.0.0.1:{}", ports.inventory)),
+            ("CONVEYOR__SUPPORT__SERVICES__PAYMENTS", format!("http://127.0.0.1:{}", ports.payment)),
+            ("CONVEYOR__SUPPORT__SERVICES__NOTIFICATIONS", format!("http://127.0.0.1:{}", ports.notification)),
+            ("CONVEYOR__SUPPORT__NOTICES__EMAIL__TO", "staff@conveyor.example".to_owned()),
+            ("CONVEYOR__SUPPORT__NOTICES__EMAIL__HOST", "127.0.0.1".to_owned()),
+            ("CONVEYOR__SUPPORT__NOTICES__EMAIL__PORT", ports.smtp.to_string()),
         ],
         _ => Vec::new(),
     }

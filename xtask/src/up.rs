@@ -10,9 +10,9 @@ use clap::Args;
 
 use crate::ports::Ports;
 use crate::project::{self, Variables};
-use crate::services::{self, Service};
+use crate::services::{self, CONSOLE, Needs, Service};
 use crate::site::{Backing, Purpose, Site, lock, password_of, with_login};
-use crate::{down, order, ports, say, sign, signals, token};
+use crate::{down, order, ports, say, sign, signals, staff, token};
 
 /// Starts everything: servers, services, demo catalogue; carries a first order to `paid`
 ///
@@ -95,11 +95,17 @@ fn bring_up(site: &Site, services: &[Service], sandbox: &Service, backing: &Back
     if !signals::run(&mut migrate)?.success() {
         bail!("`migrate` failed");
     }
+    let token_secret = variables.get(token::SECRET).context("the secret of the tokens is missing")?;
+    let needs = |service| {
+        let database_url = database_url(&variables, service)?;
+        Ok::<_, anyhow::Error>(Needs { database_url, backing, token_secret, ports: site.ports })
+    };
     for service in services.iter().filter(|service| service.process().is_none()) {
-        let token_secret = variables.get(token::SECRET).context("the secret of the tokens is missing")?;
-        service.start(&binaries, database_url(&variables, service)?, &backing.amqp_url, token_secret, site.ports)?;
+        service.start(&binaries, &needs(service)?)?;
     }
     services.iter().try_for_each(Service::await_ready)?;
+    let console = console(services)?;
+    staff::engage(site, &binaries, console, &needs(console)?)?;
     say::step("all services are ready");
     let api = services[0].url();
     sign::register(site, &api)?;
@@ -108,6 +114,10 @@ fn bring_up(site: &Site, services: &[Service], sandbox: &Service, backing: &Back
     let story = order::await_paid(&first)?;
     say::step(format!("and paid, {story}"));
     Ok(())
+}
+
+fn console(services: &[Service]) -> Result<&Service> {
+    services.iter().find(|service| service.name == CONSOLE).context("there is no console")
 }
 
 fn database_key(service: &Service) -> String {
@@ -132,6 +142,7 @@ fn write_variables(site: &Site, services: &[Service], sandbox: &Service, backing
     }
     let token_secret = known.get(token::SECRET).cloned().map_or_else(project::password, Ok)?;
     variables.insert(token::SECRET.to_owned(), token_secret);
+    variables.extend(staff::variables(&known, console(services)?)?);
     variables.insert(services::SANDBOX_URL.to_owned(), sandbox.url());
     variables.insert("CONVEYOR_DATABASE_URL".to_owned(), backing.database_url.clone());
     variables.insert("CONVEYOR_AMQP_URL".to_owned(), backing.amqp_url.clone());
@@ -151,6 +162,7 @@ fn print_urls(site: &Site, services: &[Service], sandbox: &Service, backing: &Ba
     if backing.management_url.is_some() {
         say::detail(format!("{:<20} http://127.0.0.1:{}", "RabbitMQ management", site.ports.management));
     }
+    staff::print(&site.variables());
     say::detail(format!("{:<20} {}", "URLs and passwords", site.variables_file().display()));
     say::detail(format!("{:<20} {}", "logs", site.logs().display()));
 }

@@ -6,6 +6,7 @@ mod cancelling;
 mod codes;
 mod conflicts;
 mod crashes;
+mod desk;
 mod happy;
 mod line;
 mod mails;

@@ -78,7 +78,6 @@ pub(super) fn of_service(refused: Refused) -> Problem {
     }
 }
 
-
 #[cfg(test)]
 mod tests {
     use super::*;

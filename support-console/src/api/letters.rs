@@ -12,13 +12,13 @@ use serde::Deserialize;
 use serde_json::{Value, json};
 
 use super::{Named, SharedApi, codes::problem, id, shown};
-use crate::{Cursor, GroupFilter, Query, Refusal, Role, people::Bearer};
+use crate::{Cursor, GroupFilter, Query, Refusal, Role, http::mask::Sight, people::Bearer};
 
 const USUALLY_AT_ONCE: usize = 50;
 const MOST_AT_ONCE: usize = 200;
 
 /// `?queue=` and `?settled=true` for those as well of which nothing waits.
-pub(super) async fn groups(State(api): SharedApi, Bearer(_): Bearer, address: Uri) -> Result<Json<Value>, Problem> {
+pub(super) async fn groups(State(api): SharedApi, Bearer(who): Bearer, address: Uri) -> Result<Json<Value>, Problem> {
     let mut parameters = Parameters::of(&address);
     let filter = GroupFilter {
         queue: parameters.optional("queue", |text| Ok(text.to_owned())),
@@ -26,6 +26,9 @@ pub(super) async fn groups(State(api): SharedApi, Bearer(_): Bearer, address: Ur
     };
     parameters.finish()?;
     let groups = api.console.groups(&filter).await.map_err(problem)?;
+    let mut groups = serde_json::to_value(groups).map_err(|_| Problem::internal())?;
+    // What stands in a reason is known only by how it looks.
+    Sight::of(&who).json(&mut groups, &[]);
     Ok(Json(json!({"groups": groups})))
 }
 
@@ -41,7 +44,7 @@ pub(super) async fn group(
 }
 
 /// `?q=` a search, `?limit=`, `?after=` the `next` of the page before.
-pub(super) async fn search(State(api): SharedApi, Bearer(_): Bearer, address: Uri) -> Result<Json<Value>, Problem> {
+pub(super) async fn search(State(api): SharedApi, Bearer(who): Bearer, address: Uri) -> Result<Json<Value>, Problem> {
     let mut parameters = Parameters::of(&address);
     let text = parameters.optional("q", |text| Ok(text.to_owned())).unwrap_or_default();
     let limit = parameters.optional("limit", |text| whole(text, 1..=MOST_AT_ONCE)).unwrap_or(USUALLY_AT_ONCE);
@@ -51,33 +54,39 @@ pub(super) async fn search(State(api): SharedApi, Bearer(_): Bearer, address: Ur
     let query: Query = text.parse().map_err(|error| problem(Refusal::Query(error)))?;
     let page = api.console.search(&query, after, limit).await.map_err(problem)?;
     // The one way in which it is written, so that it can be passed on.
-    Ok(Json(json!({"query": query.to_string(), "letters": page.letters, "total": page.total, "next": page.next})))
+    let ids: Vec<String> = page.letters.iter().flat_map(|letter| letter.users.clone()).collect();
+    let mut letters = serde_json::to_value(&page.letters).map_err(|_| Problem::internal())?;
+    Sight::of(&who).json(&mut letters, &ids);
+    Ok(Json(json!({"query": query.to_string(), "letters": letters, "total": page.total, "next": page.next})))
 }
 
 /// Everything there is about a letter. Its body is `{"json": …}`, `{"text": …}` or `{"base64": …}`.
 pub(super) async fn show(
     State(api): SharedApi,
-    Bearer(_): Bearer,
+    Bearer(who): Bearer,
     path: Named,
     address: Uri,
 ) -> Result<Json<Value>, Problem> {
     Parameters::of(&address).finish()?;
     let letter = api.console.letter(id(path, "letter")?).await.map_err(problem)?;
-    let body = shown::body(&letter.body);
+    let sight = Sight::of(&who);
+    let body = shown::body(&letter.body, sight, &letter.line.users);
     let mut shown = serde_json::to_value(&letter).map_err(|_| Problem::internal())?;
+    sight.json(&mut shown, &letter.line.users);
     if let Some(fields) = shown.as_object_mut() {
         fields.insert("body".to_owned(), body);
     }
     Ok(Json(json!({"letter": shown})))
 }
 
-/// The bytes, whatever they are; nothing that reads them as a page.
+/// The bytes, whatever they are; nothing that reads them as a page. There is no masking them, so readers do not get them.
 pub(super) async fn body(
     State(api): SharedApi,
-    Bearer(_): Bearer,
+    Bearer(who): Bearer,
     path: Named,
     address: Uri,
 ) -> Result<Response, Problem> {
+    who.must_be(Role::Operator).map_err(problem)?;
     Parameters::of(&address).finish()?;
     let letter = api.console.letter(id(path, "letter")?).await.map_err(problem)?;
     let headers = [
@@ -120,11 +129,7 @@ pub(super) async fn edit(
     Ok(Json(json!({"edited": edited.map_err(problem)?})))
 }
 
-pub(super) async fn take_back(
-    State(api): SharedApi,
-    Bearer(who): Bearer,
-    path: Named,
-) -> Result<Json<Value>, Problem> {
+pub(super) async fn take_back(State(api): SharedApi, Bearer(who): Bearer, path: Named) -> Result<Json<Value>, Problem> {
     api.console.take_back(&who, id(path, "letter")?).await.map_err(problem)?;
     Ok(Json(json!({"message": "The letter was taken back"})))
 }

@@ -1,23 +1,31 @@
 //! Orders, as the services tell of them.
 
-use axum::{Json, extract::{Path, State}, http::Uri};
+use axum::{
+    Json,
+    extract::{Path, State},
+    http::Uri,
+    response::{IntoResponse as _, Response},
+};
 use common::{
     http::{Problem, Query as Parameters, whole},
     ids::{OrderId, UserId},
 };
+use serde::Serialize;
 
 use super::{Named, SharedApi, codes};
 use crate::{
+    Who,
+    http::mask::Sight,
     orders::call_off,
     people::Bearer,
     services::{
-        Answer, OrderStory, OrdersWanted, Refused,
+        Answer, OrdersWanted, Refused,
         shapes::{Cancelled, OrderPage},
     },
 };
 
 /// `?user=`, `?status=`, `?limit=`, `?cursor=` the `nextCursor` of the page before.
-pub(super) async fn list(State(api): SharedApi, Bearer(who): Bearer, address: Uri) -> Result<Json<OrderPage>, Problem> {
+pub(super) async fn list(State(api): SharedApi, Bearer(who): Bearer, address: Uri) -> Result<Response, Problem> {
     let mut parameters = Parameters::of(&address);
     let wanted = OrdersWanted {
         user: parameters.optional("user", |text| UserId::try_from(text.to_owned()).map_err(|why| why.to_string())),
@@ -27,8 +35,8 @@ pub(super) async fn list(State(api): SharedApi, Bearer(who): Bearer, address: Ur
     };
     parameters.finish()?;
     match api.services.orders_of(&who, &wanted).await {
-        Answer::Found(page) => Ok(Json(page)),
-        Answer::NotFound => Ok(Json(OrderPage { orders: Vec::new(), next_cursor: None })),
+        Answer::Found(page) => seen_by(&who, page),
+        Answer::NotFound => seen_by(&who, OrderPage { orders: Vec::new(), next_cursor: None }),
         Answer::Away(why) => Err(Problem::unavailable(why)),
     }
 }
@@ -39,17 +47,32 @@ pub(super) async fn show(
     Bearer(who): Bearer,
     path: Named,
     address: Uri,
-) -> Result<Json<OrderStory>, Problem> {
+) -> Result<Response, Problem> {
     Parameters::of(&address).finish()?;
     let story = api.services.story(&who, order_id(path)?).await;
     if matches!(story.order, Answer::NotFound) {
         return Err(codes::of_service(Refused::NotFound));
     }
-    Ok(Json(story))
+    seen_by(&who, story)
 }
 
-pub(super) async fn cancel(State(api): SharedApi, Bearer(who): Bearer, path: Named) -> Result<Json<Cancelled>, Problem> {
+pub(super) async fn cancel(
+    State(api): SharedApi,
+    Bearer(who): Bearer,
+    path: Named,
+) -> Result<Json<Cancelled>, Problem> {
     call_off(&api.console, &api.services, &who, order_id(path)?).await.map(Json).map_err(codes::of_service)
+}
+
+/// As this person may see it. Whoever sees all of it gets it as it was said: amounts keep their digits.
+fn seen_by(who: &Who, answer: impl Serialize) -> Result<Response, Problem> {
+    let sight = Sight::of(who);
+    if sight.sees_all() {
+        return Ok(Json(answer).into_response());
+    }
+    let mut answer = serde_json::to_value(answer).map_err(|_| Problem::internal())?;
+    sight.json(&mut answer, &[]);
+    Ok(Json(answer).into_response())
 }
 
 fn order_id(path: Named) -> Result<OrderId, Problem> {

@@ -110,7 +110,7 @@ pub(super) fn show(content: &mut Html, letter: &LetterPage, sight: Sight) {
 }
 
 /// JSON in lines, every number and text as it stands there, in the order in which it stands there.
-pub(super) fn laid_out(json: &str) -> String {
+pub(crate) fn laid_out(json: &str) -> String {
     let mut out = String::with_capacity(json.len() * 2);
     let (mut depth, mut in_text, mut escaped) = (0_usize, false, false);
     let mut chars = json.chars().peekable();

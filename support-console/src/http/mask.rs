@@ -35,26 +35,26 @@ const PERSONAL: [&str; 21] = [
 
 /// What somebody may see of others.
 #[derive(Clone, Copy, PartialEq, Eq)]
-pub(super) struct Sight {
+pub(crate) struct Sight {
     all: bool,
 }
 
 impl Sight {
-    pub(super) fn of(who: &Who) -> Self {
+    pub(crate) fn of(who: &Who) -> Self {
         Self { all: who.role >= Role::Operator }
     }
 
     /// For what nobody but the program looks at.
-    pub(super) fn all() -> Self {
+    pub(crate) fn all() -> Self {
         Self { all: true }
     }
 
-    pub(super) fn sees_all(self) -> bool {
+    pub(crate) fn sees_all(self) -> bool {
         self.all
     }
 
     /// Somebody's id or name: its first character, so that two can be told apart more often than not.
-    pub(super) fn person(self, id: &str) -> Cow<'_, str> {
+    pub(crate) fn person(self, id: &str) -> Cow<'_, str> {
         if self.all {
             return Cow::Borrowed(id);
         }
@@ -62,7 +62,7 @@ impl Sight {
     }
 
     /// A text that people or programs wrote, in which those ids may be, and addresses and numbers.
-    pub(super) fn text<'a>(self, text: &'a str, ids: &[String]) -> Cow<'a, str> {
+    pub(crate) fn text<'a>(self, text: &'a str, ids: &[String]) -> Cow<'a, str> {
         if self.all {
             return Cow::Borrowed(text);
         }
@@ -82,7 +82,7 @@ impl Sight {
     }
 
     /// The same value without what is personal.
-    pub(super) fn json(self, value: &mut Value, ids: &[String]) {
+    pub(crate) fn json(self, value: &mut Value, ids: &[String]) {
         if self.all {
             return;
         }

@@ -107,7 +107,7 @@ mod tests {
     fn a_call_is_signed_as_everybody_can_check() {
         // printf '%s' '1000.{"id":"evt_1"}' | openssl dgst -sha256 -hmac 'a secret of the tests'
         let signed = sign(&"a secret of the tests".into(), 1_000, r#"{"id":"evt_1"}"#).unwrap();
-        assert_eq!(signed, format!("t=1000,v1={}", EXPECTED));
+        assert_eq!(signed, format!("t=1000,v1={EXPECTED}"));
     }
 
     const EXPECTED: &str = "92f2067cf55409d793e176885c8a20d00ebb1c6662f15e38ecb1316e57485495";

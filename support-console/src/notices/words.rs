@@ -3,6 +3,9 @@
 use std::fmt::Write as _;
 
 use super::{look::Told, send::Notice};
+use crate::plain::plain;
+
+const MOST: usize = 300;
 
 /// One line, without anything that could break it.
 pub(super) fn subject(notice: &Notice) -> String {
@@ -18,7 +21,7 @@ pub(super) fn subject(notice: &Notice) -> String {
             format!("Messages were given up in {groups} groups, first {}", first.queue)
         }
     };
-    plain(&text)
+    plain(&text, MOST)
 }
 
 pub(super) fn text(notice: &Notice, public_url: &str) -> String {
@@ -26,11 +29,11 @@ pub(super) fn text(notice: &Notice, public_url: &str) -> String {
     for group in &notice.groups {
         let Told { queue, kind, pattern, failed, key, .. } = group;
         let _ = writeln!(text, "{}", happened(group));
-        let _ = writeln!(text, "  queue    {}", plain(queue));
+        let _ = writeln!(text, "  queue    {}", plain(queue, MOST));
         if !kind.is_empty() {
-            let _ = writeln!(text, "  event    {}", plain(kind));
+            let _ = writeln!(text, "  event    {}", plain(kind, MOST));
         }
-        let _ = writeln!(text, "  reason   {}", plain(pattern));
+        let _ = writeln!(text, "  reason   {}", plain(pattern, MOST));
         let _ = writeln!(text, "  waiting  {failed}");
         let _ = writeln!(text, "  see      {public_url}/groups/{key}\n");
     }
@@ -48,14 +51,6 @@ fn happened(group: &Told) -> String {
         _ if group.since == 1 => "A message was given up".to_owned(),
         _ => format!("{} messages were given up", group.since),
     }
-}
-
-/// On one line, and without what steers a terminal.
-fn plain(text: &str) -> String {
-    let is_odd = |c: char| {
-        c.is_control() || matches!(c, '\u{2028}' | '\u{2029}' | '\u{202a}'..='\u{202e}' | '\u{2066}'..='\u{2069}')
-    };
-    text.chars().map(|c| if is_odd(c) { ' ' } else { c }).take(300).collect()
 }
 
 #[cfg(test)]

@@ -146,7 +146,11 @@ async fn nothing_waits_and_nobody_needs_a_script() {
     browser.open(&format!("http://127.0.0.1:{}/", world.desk.process.port)).await;
     log_in(&browser, "reader", PASSWORD).await;
     browser.until_text("Nothing waits for you.").await;
-    looks.at("failures-empty").await;
+    looks.picture("failures-empty").await;
+    browser.click("nav a[href='/search']").await;
+    browser.until_text("How to search").await;
+    browser.click("form[action='/logout'] button").await;
+    browser.until_text("Log in").await;
 }
 
 async fn log_in(browser: &Browser, account: &str, password: &str) {
