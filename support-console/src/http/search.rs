@@ -40,7 +40,8 @@ pub(super) async fn search(
             return Ok(page.answer(StatusCode::BAD_REQUEST));
         }
     };
-    let found = pages.console.search(&query, cursor(asked.as_deref())?, ON_A_PAGE).await;
+    let after = cursor(asked.as_deref())?;
+    let found = pages.console.search(&query, after, ON_A_PAGE).await;
     let found = match found {
         Err(Refusal::Query(bad)) => {
             form(&mut content, &text, Some(&bad));
@@ -52,20 +53,22 @@ pub(super) async fn search(
     };
     form(&mut content, &text, None);
     html!(content, "<div id=\"found\" data-part>");
-    result(&mut content, &session, &text, &found);
+    result(&mut content, &session, &text, &found, after.is_none());
     html!(content, "</div>");
     help(&mut content, text.is_empty() || found.letters.is_empty());
     Ok(Page::new(&session, Place::Search, "Search", content).live().into_response())
 }
 
-fn result(content: &mut Html, session: &Session, text: &str, found: &Found) {
+fn result(content: &mut Html, session: &Session, text: &str, found: &Found, is_first: bool) {
     if found.letters.is_empty() && found.next.is_none() {
         html!(*content, "<div class=\"empty\"><p class=\"large\">Nothing was found.</p><p>");
         html!(*content, "Every word must be met; with OR between them one is enough. What went through is not here: <a href=\""
             "/orders\">look for the order</a> to see how it stands.</p></div>");
         return;
     }
-    if let Some(total) = found.total {
+    // What is all on one page need not be counted anywhere else.
+    let here = i64::try_from(found.letters.len()).ok().filter(|_| is_first && found.next.is_none());
+    if let Some(total) = found.total.or(here) {
         html!(*content, "<p role=\"status\"><strong>" (Letters(total)) "</strong> found.</p>");
     }
     if session.who.role >= Role::Operator {

@@ -44,13 +44,14 @@ impl Desk {
         }
         process.wait_ready().await;
         // It is ready for people before it has found the broker.
-        eventually(LONG, "the line", async || vhost.ready("unroutable").await).await;
+        eventually(LONG, "the line", async || vhost.ready("orders.timeout.dlq").await).await;
         Self { process, database, vhost, db }
     }
 
     /// Puts a message where dead ones of that queue are taken from.
     pub(crate) async fn letter(&self, queue: &str, body: &[u8], headers: &[(&str, &str)]) {
         let channel = self.vhost.channel().await;
+        channel.confirm_select(Default::default()).await.expect("asking for confirms");
         let mut table = FieldTable::default();
         for (name, value) in headers {
             table.insert((*name).into(), AMQPValue::LongString((*value).into()));
@@ -58,7 +59,7 @@ impl Desk {
         let properties = BasicProperties::default().with_delivery_mode(2).with_headers(table);
         let sent =
             channel.basic_publish("dead-letters".into(), queue.into(), Default::default(), body, properties).await;
-        sent.expect("publishing").await.expect("published");
+        assert!(sent.expect("publishing").await.expect("a confirm").is_ack());
     }
 
     /// What would be sent again.
