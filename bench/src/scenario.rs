@@ -68,7 +68,7 @@ pub struct Bench {
 }
 
 /// Where order-api keeps its signals to look at orders again. They carry nothing.
-const SIGNALS: [&str; 2] = ["delay.600000", "delay.900000"];
+const SIGNALS: [&str; 3] = ["delay.600000", "delay.900000", "generation.1"];
 
 /// Orders that warm up caches and prepare statements, before anything is measured.
 const WARM_UP: u64 = 500;

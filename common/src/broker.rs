@@ -1,5 +1,6 @@
 //! RabbitMQ: the topology as data, supervised connections, and publishing with confirms.
 
+mod ask;
 mod connection;
 mod publisher;
 pub mod topology;

@@ -1,6 +1,7 @@
 //! HTTP scaffolding: every answer in one shape, every request bounded, and the three pages that operators need.
 
 mod address;
+pub mod admission;
 mod code;
 mod connections;
 mod entrance;
@@ -14,6 +15,7 @@ mod query;
 mod rate;
 mod seat;
 mod slow;
+pub mod turns;
 mod visit;
 
 pub use code::{Code, codes};

@@ -5,6 +5,7 @@
 
 pub mod auth;
 pub mod backoff;
+pub mod breaker;
 pub mod broker;
 pub mod config;
 pub mod consumer;

@@ -257,6 +257,17 @@ impl Service {
             settings.outbox.clone(),
             stop_support.clone(),
         ));
+        let late = CancellationToken::new();
+        support.spawn({
+            let (stop, late, over) = (stop.clone(), late.clone(), stop_support.clone());
+            let half = Duration::from_millis(settings.grace_ms) / 2;
+            async move {
+                stop.cancelled().await;
+                over.run_until_cancelled(tokio::time::sleep(half)).await;
+                late.cancel();
+                over.cancelled().await;
+            }
+        });
         let mut work = JoinSet::new();
         work.spawn(dispatches);
         let shared = Arc::new(Shared {
@@ -266,6 +277,7 @@ impl Service {
             link: consuming,
             gate: Arc::new(Mutex::new(())),
             stop,
+            late,
         });
         Ok(Self {
             about,
@@ -301,7 +313,13 @@ impl Service {
     /// For what it tells itself.
     #[must_use]
     pub fn signals(&self) -> Signals {
-        Signals { source: self.about.name, publisher: self.shared.publisher.clone(), state: self.shared.link.watch() }
+        Signals { source: self.about.name, publisher: self.shared.publisher.clone() }
+    }
+
+    /// For what it asks of the broker.
+    #[must_use]
+    pub fn link(&self) -> Link {
+        self.publishing.clone()
     }
 
     /// Consumes a queue with work that lives in the database.

@@ -5,12 +5,11 @@
 
 use std::time::Duration;
 
-use tokio::sync::watch;
 use uuid::Uuid;
 
 use crate::{
     broker::{
-        LinkState, NotPublished, Publisher,
+        NotPublished, Publisher,
         topology::{self, WorkQueue},
     },
     events::{Event, Parcel, Payload, pack},
@@ -24,7 +23,6 @@ const PATIENCE: Duration = Duration::from_secs(5);
 pub struct Signals {
     pub(crate) source: &'static str,
     pub(crate) publisher: Publisher,
-    pub(crate) state: watch::Receiver<LinkState>,
 }
 
 impl Signals {
@@ -49,11 +47,5 @@ impl Signals {
         let answers = self.publisher.publish(vec![parcel], PATIENCE).await;
         answers.into_iter().next().unwrap_or_else(|| Err(NotPublished("no answer".to_owned())))?;
         Ok(event.id)
-    }
-
-    /// Whether there is a connection on which messages arrive; signals every change.
-    #[must_use]
-    pub fn connection(&self) -> watch::Receiver<LinkState> {
-        self.state.clone()
     }
 }

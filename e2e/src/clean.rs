@@ -4,8 +4,9 @@ use migrations::SERVICES;
 
 use crate::{Database, Vhost, wait::LONG};
 
-/// Where order-api keeps its signals to look at orders again, unless it is told other times. They carry nothing.
-pub const SIGNALS: [&str; 2] = ["delay.600000", "delay.900000"];
+/// Where order-api keeps its signals to look at orders again, unless it is told other times, and the token by which it
+/// knows the broker. They carry nothing.
+pub const SIGNALS: [&str; 3] = ["delay.600000", "delay.900000", "generation.1"];
 
 /// Fails if, after a while, an outbox still has a row or a queue a message. What a test expects to find in the dead
 /// letters it takes out first.

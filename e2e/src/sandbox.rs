@@ -101,6 +101,15 @@ pub struct Sms {
     pub received_at: String,
 }
 
+/// A call to the gateway: when it began, and how many were under way then.
+#[derive(Debug, Clone, Copy, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Call {
+    /// Unix milliseconds.
+    pub at: i64,
+    pub at_once: usize,
+}
+
 impl Sandbox {
     /// Returns when it answers.
     pub async fn start() -> Self {
@@ -170,6 +179,12 @@ impl Sandbox {
         self.get::<Ledger>(&format!("/sandbox/ledger?orderId={order_id}")).await.charges
     }
 
+    /// The calls to the gateway since then (unix milliseconds), the oldest first.
+    pub async fn calls(&self, since: i64) -> Vec<Call> {
+        let found: Value = self.get(&format!("/sandbox/calls?since={since}")).await;
+        parsed(found["calls"].clone())
+    }
+
     /// The newest first.
     pub async fn mails_to(&self, address: &str) -> Vec<Mail> {
         let found: Value = self.get(&format!("/sandbox/mails?to={}", escaped(address))).await;
@@ -188,7 +203,7 @@ impl Sandbox {
         parsed(found["sms"].clone())
     }
 
-    /// Puts a part out of order, or back: `gateway` up, down, slow or throttled; `smtp` up, down, tempfail or refuse;
+    /// Puts a part out of order, or back: `gateway` up, down, slow or throttled; `smtp` up, down, silent, tempfail or refuse;
     /// `sms` up or down.
     pub async fn fault(&self, what: &str, state: &str) {
         let body = json!({what: state}).to_string();

@@ -77,11 +77,22 @@ impl Vhost {
             management: Client::new(management_url),
             connection: OnceCell::new(),
         };
-        vhost.manage(Method::PUT, &format!("/api/vhosts/{}", vhost.name), &Value::Null).await;
-        let rights = json!({"configure": ".*", "write": ".*", "read": ".*"});
-        let user = &vhost.broker.user;
-        vhost.manage(Method::PUT, &format!("/api/permissions/{}/{user}", vhost.name), &rights).await;
+        vhost.make().await;
         vhost
+    }
+
+    async fn make(&self) {
+        self.manage(Method::PUT, &format!("/api/vhosts/{}", self.name), &Value::Null).await;
+        let rights = json!({"configure": ".*", "write": ".*", "read": ".*"});
+        let user = &self.broker.user;
+        self.manage(Method::PUT, &format!("/api/permissions/{}/{user}", self.name), &rights).await;
+    }
+
+    /// All that is in it is gone, and every connection to it, as if the broker's disk had been replaced.
+    pub async fn wipe(&mut self) {
+        self.manage(Method::DELETE, &format!("/api/vhosts/{}", self.name), &Value::Null).await;
+        self.connection = OnceCell::new();
+        self.make().await;
     }
 
     #[must_use]

@@ -27,6 +27,10 @@ pub fn all() -> Vec<Property<Saga>> {
         Property::always("an order's money is captured once at a time", |saga: &Saga, world: &World| {
             (0..saga.orders).all(|order| kept(world, order) <= 1)
         }),
+        Property::always(
+            "what is paid is given up by the shop alone, and nothing is begun for what is off",
+            |_: &Saga, world: &World| world.wrong.is_none(),
+        ),
         // Stock that was locked by request may have been given back again, until the order's own turn comes.
         Property::always(
             "an order that is paid has its money and its stock was locked",

@@ -6,12 +6,12 @@ use common::{
     money::Money,
 };
 use inventory_worker::reservation::{self, Ahead, Lock, Quantities, Settlement, Standing, Stock};
-use order_api::order::{self, Announcement, Canceller, Clock, Happened, Next};
+use order_api::order::{self, Announcement, Canceller, Clock, Happened, Next, Status};
 use payment_worker::payment::{self, Due, News, OnDue, OnPay, OnRefund, Owed, Refund, State, Unsettled};
 use time::{Duration, OffsetDateTime};
 use uuid::Uuid;
 
-use crate::world::{Account, Attempt, Charge, MOST_ATTEMPTS, Message, World};
+use crate::world::{Account, Attempt, Charge, MOST_ATTEMPTS, Message, World, Wrong};
 
 const AMOUNT: Money = Money(100);
 const DEADLINE: OffsetDateTime = OffsetDateTime::UNIX_EPOCH;
@@ -70,6 +70,11 @@ fn progress(world: &mut World, index: usize, happened: &Happened) -> Result<(), 
         Next::Absurd(why) => return Err(Undone(why)),
         Next::Said(announcement) => announce(world, index, &announcement),
         Next::Changed { order, announcements, .. } => {
+            let may_give_up =
+                matches!(happened, Happened::CancelAsked { by: Canceller::Shop } | Happened::StockRefused(_));
+            if world.orders[index].status == Status::Paid && order.status != Status::Paid && !may_give_up {
+                world.wrong = Some(Wrong::GivenUp);
+            }
             let stored = &mut world.orders[index];
             stored.status = order.status;
             stored.version = order.version;
@@ -92,6 +97,7 @@ fn announce(world: &mut World, index: usize, announcement: &Announcement) {
         Announcement::RefundDue(said) => Message::RefundDue(index, attempt_of(index, said.transaction_id)),
         Announcement::PaymentDeclined(_)
         | Announcement::PaymentReminder(_)
+        | Announcement::Received(_)
         | Announcement::Rejected(_)
         | Announcement::Refunded(_) => return,
     };
@@ -181,6 +187,9 @@ pub fn pay(world: &mut World, order: usize) {
 }
 
 fn begin(world: &mut World, order: usize, next: payment::Next, is_stored: bool) {
+    if world.accounts[order].is_off {
+        world.wrong = Some(Wrong::BegunTooLate);
+    }
     let index = usize::try_from(next.number - 1).unwrap_or_default();
     // A customer whose attempts were voided may begin more than are counted here.
     if let Some(place) = world.accounts[order].attempts.get_mut(index) {
@@ -201,10 +210,10 @@ fn refund_due(world: &mut World, order: usize, index: usize) -> Result<(), Undon
     let Some(attempt) = account.attempts.iter().find(|attempt| attempt.id == id) else {
         return Err(Undone("there is no such attempt".to_owned()));
     };
-    match payment::refund_due(attempt, AMOUNT) {
+    match payment::refund_due(attempt, AMOUNT, Uuid::nil()) {
         OnRefund::Refund => change(world, order, index, |attempt| attempt.refund = Some(Refund::Due)),
         OnRefund::Say => world.send(Message::Refunded(order, index)),
-        OnRefund::Follow => {}
+        OnRefund::Follow | OnRefund::Told => {}
         OnRefund::Early => return Err(Undone("the charge has no outcome yet".to_owned())),
         OnRefund::Never(why) => return Err(Undone(why.to_owned())),
     }
@@ -252,7 +261,7 @@ fn say(world: &mut World, order: usize, index: usize) {
     let Some(attempt) = account.attempts.iter().find(|attempt| attempt.id == id) else { return };
     match attempt.news() {
         Some(News::Completed) => world.send(Message::Completed(order, index)),
-        Some(News::Failed) => world.send(Message::Failed(order, index, attempt.attempts_left)),
+        Some(News::Failed) => world.send(Message::Failed(order, index, attempt.left_after())),
         Some(News::Refunded) => world.send(Message::Refunded(order, index)),
         None => {}
     }
@@ -298,6 +307,7 @@ pub fn the_account(world: &World, order: usize) -> payment::Account {
             reference: None,
             reason: None,
             refund: attempt.refund,
+            refused_event: None,
         })
     });
     payment::Account {

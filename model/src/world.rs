@@ -81,6 +81,16 @@ pub struct World {
     /// Sorted, each once, with whether it need not come any more: it was delivered and done with since it was sent last.
     pub sent: Vec<(Message, bool)>,
     may_come_once: bool,
+    /// What was done that must never be done, though all may come right again afterwards.
+    pub wrong: Option<Wrong>,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum Wrong {
+    /// An order that was paid was given up, and not by the shop, nor for want of its goods.
+    GivenUp,
+    /// An attempt to pay was begun for an order that was known to be off.
+    BegunTooLate,
 }
 
 impl World {
@@ -157,6 +167,7 @@ impl Model for Saga {
             gateway: [[Charge::default(); MOST_ATTEMPTS]; MOST_ORDERS],
             sent: Vec::new(),
             may_come_once: self.may_come_once,
+            wrong: None,
         };
         (0..self.orders).for_each(|order| world.send(Message::Created(order)));
         vec![world]

@@ -14,8 +14,8 @@ use axum::{
 };
 use common::{
     auth::Tokens,
-    db::{Db, DbError},
-    http::{FieldError, Problem, codes::INVALID_FIELD},
+    db::Db,
+    http::{FieldError, codes::INVALID_FIELD, turns::Turns},
     ids::UserId,
 };
 
@@ -24,6 +24,7 @@ use crate::transport::Ways;
 /// What every route can reach.
 pub(crate) struct State {
     pub db: Db,
+    pub turns: Turns,
     pub ways: Ways,
     /// How long one request to send may take.
     pub claim_for: Duration,
@@ -41,15 +42,8 @@ pub(crate) fn routes(state: State, tokens: Tokens) -> Router {
         .with_state(Arc::new(state))
 }
 
-/// What a client is told when the database did not do what it should.
-fn failed(error: DbError) -> Problem {
-    if let DbError::Outage(why) | DbError::Conflict(why) = &error {
-        tracing::warn!(why, "contacts cannot be reached");
-        return Problem::unavailable("contacts cannot be reached");
-    }
-    tracing::error!(%error, "a request could not be carried out");
-    Problem::internal()
-}
+/// What cannot be done while too many ask the database.
+const UNREACHABLE: &str = "contacts cannot be reached";
 
 /// The user that a field names, or what is wrong with it.
 fn user_of(text: String) -> Result<UserId, FieldError> {

@@ -17,6 +17,7 @@ use common::{
     auth::Tokens,
     broker::topology::NOTIFICATION_SEND,
     config::Settings,
+    http::turns::Turns,
     service::{About, Service, ServiceError},
 };
 use tokio_util::sync::CancellationToken;
@@ -42,6 +43,8 @@ pub async fn run(settings: Settings<Notifications>, stop: CancellationToken) -> 
     let tokens = if common.parts.runs("http") { Some(Tokens::new(&common.auth)?) } else { None };
     let claim_for = own.longest_batch(&common.consumer);
     let ways = Arc::new(Ways::new(&own)?);
+    // Requests leave the queue connections to the database.
+    let turns = Turns::of_worker(common.database.pool_size);
     let mut service = Service::new(ABOUT, common, stop)?;
     for check in Ways::checks(&ways) {
         service.require(check);
@@ -53,6 +56,7 @@ pub async fn run(settings: Settings<Notifications>, stop: CancellationToken) -> 
     };
     let state = http::State {
         db: service.units().db.clone(),
+        turns,
         ways: of_requests,
         claim_for: Duration::from_millis(own.timeout_ms) + Duration::from_secs(5),
     };

@@ -2,8 +2,8 @@
 
 use common::{
     events::{
-        Event, OrderCancelled, OrderCreated, OrderExpired, OrderPaid, OrderPaymentDeclined, OrderPaymentFailed,
-        OrderPaymentReminder, OrderRefunded, OrderRejected, Payload, Shortage,
+        Event, OrderCancelled, OrderExpired, OrderPaid, OrderPaymentDeclined, OrderPaymentFailed, OrderPaymentReminder,
+        OrderReceived, OrderRefunded, OrderRejected, Payload, Shortage,
     },
     ids::{OrderId, UserId},
     money::{Currency, Money},
@@ -36,8 +36,8 @@ impl Message {
     pub(crate) fn about(event: &Event, currency: &Currency) -> Result<Self, String> {
         let money = |amount: Money| format!("{} {}", currency.format(amount), currency.code);
         let (about, (subject, text)) = match event.kind.as_str() {
-            OrderCreated::TYPE => {
-                let it: OrderCreated = event.payload()?;
+            OrderReceived::TYPE => {
+                let it: OrderReceived = event.payload()?;
                 let words = received(it.order_id, &money(it.amount));
                 ((it.order_id, it.user_id, it.version), words)
             }
@@ -216,7 +216,7 @@ mod tests {
         let until = "before 23 November 2026, 16:05 UTC";
         for (message, version, expected) in [
             (
-                told(&OrderCreated { order_id, user_id: user_id(), version: 1, amount, items: vec![] }),
+                told(&OrderReceived { order_id, user_id: user_id(), version: 1, amount }),
                 1,
                 vec!["received", "100.50 USD"],
             ),

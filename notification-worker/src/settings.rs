@@ -29,6 +29,12 @@ pub struct Notifications {
     pub domain: String,
     /// How long one mail or SMS may take, connecting included; less than `consumer.effect_ms`.
     pub timeout_ms: u64,
+    /// After so many in a row that took all of this time, a mail server or an SMS provider is left alone: what is for it
+    /// waits at once. For so long, or half of that; then one letter looks, and after each that looks in vain it is left
+    /// alone for twice as long, up to `breaker_rest_most_ms`.
+    pub breaker_failures: u32,
+    pub breaker_rest_ms: u64,
+    pub breaker_rest_most_ms: u64,
     pub smtp: Smtp,
     pub sms: Sms,
 }
@@ -76,6 +82,9 @@ impl Default for Notifications {
             from: "Conveyor <orders@conveyor.example>".to_owned(),
             domain: "conveyor".to_owned(),
             timeout_ms: 10_000,
+            breaker_failures: 3,
+            breaker_rest_ms: 5_000,
+            breaker_rest_most_ms: 60_000,
             smtp: Smtp::default(),
             sms: Sms::default(),
         }
@@ -116,6 +125,9 @@ impl Notifications {
         }
         bounded("notifications.smtp.port", self.smtp.port, 1, u16::MAX)?;
         bounded("notifications.currency.exponent", self.currency.exponent, 0, 4)?;
+        bounded("notifications.breaker_failures", self.breaker_failures, 1, 1_000)?;
+        bounded("notifications.breaker_rest_ms", self.breaker_rest_ms, 10, 600_000)?;
+        bounded("notifications.breaker_rest_most_ms", self.breaker_rest_most_ms, self.breaker_rest_ms, 3_600_000)?;
         bounded("notifications.timeout_ms", self.timeout_ms, 10, consumer.effect_ms.saturating_sub(1).max(10))
     }
 

@@ -12,7 +12,12 @@ use std::{
     time::Duration,
 };
 
-use common::{config::ConfigError, http::Check, ids::UserId};
+use common::{
+    breaker::{Fuse, Limits, Names},
+    config::ConfigError,
+    http::Check,
+    ids::UserId,
+};
 use uuid::Uuid;
 
 use self::{log::Log, sms::Sms, smtp::Smtp};
@@ -68,27 +73,47 @@ pub(crate) enum NotSent {
 pub(crate) trait Transport: Send + Sync + 'static {
     type Address: Sync;
     const CHANNEL: Channel;
+    const NAMES: Names;
 
     fn send(&self, to: &Self::Address, letter: &Letter) -> impl Future<Output = Result<(), NotSent>> + Send;
 }
+
+/// While one looks whether a place is back, the others wait for what it sees: those who come together go on together. One
+/// that is well answers within this time.
+const PATIENCE: Duration = Duration::from_millis(500);
 
 /// A transport, with what is known of its health.
 struct Way<T> {
     transport: T,
     /// How long one letter may take.
     within: Duration,
-    /// The same for all ways to one place.
+    /// These are the same for all ways to one place.
     is_away: Arc<AtomicBool>,
+    fuse: Arc<Fuse>,
 }
 
 impl<T: Transport> Way<T> {
     fn new(transport: T, settings: &Notifications) -> Self {
-        Self { transport, within: Duration::from_millis(settings.timeout_ms), is_away: Arc::default() }
+        let limits = Limits {
+            trips_at: settings.breaker_failures,
+            rests: Duration::from_millis(settings.breaker_rest_ms),
+            rests_most: Duration::from_millis(settings.breaker_rest_most_ms),
+        };
+        let fuse = Arc::new(Fuse::new(T::NAMES, limits));
+        Self { transport, within: Duration::from_millis(settings.timeout_ms), is_away: Arc::default(), fuse }
     }
 
     async fn send(&self, to: &T::Address, letter: &Letter) -> Result<(), NotSent> {
+        let Some(asking) = self.fuse.ask_after_another(PATIENCE).await else {
+            let left_alone = Err(NotSent::Away("it is left alone until it answers again".to_owned()));
+            self.note(&left_alone);
+            return left_alone;
+        };
+        let sent = tokio::time::timeout(self.within, self.transport.send(to, letter)).await;
+        // Whoever refuses quickly costs nobody any time: only silence makes it worth not to ask.
+        asking.went(sent.is_ok());
         let late = |_| Err(NotSent::Away(format!("no answer within {} ms", self.within.as_millis())));
-        let sent = tokio::time::timeout(self.within, self.transport.send(to, letter)).await.unwrap_or_else(late);
+        let sent = sent.unwrap_or_else(late);
         self.note(&sent);
         sent
     }
@@ -139,7 +164,11 @@ impl Ways {
     /// The same ways again, with connections of their own: one that is kept lives on the thread that made it.
     pub(crate) fn again(&self, settings: &Notifications) -> Result<Self, ConfigError> {
         fn joined<T>(again: Option<Way<T>>, first: Option<&Way<T>>) -> Option<Way<T>> {
-            again.zip(first).map(|(again, first)| Way { is_away: Arc::clone(&first.is_away), ..again })
+            again.zip(first).map(|(again, first)| Way {
+                is_away: Arc::clone(&first.is_away),
+                fuse: Arc::clone(&first.fuse),
+                ..again
+            })
         }
         let Self { log, email, sms } = Self::new(settings)?;
         Ok(Self {

@@ -12,6 +12,7 @@ pub(crate) fn announce(
     announcements: &[Announcement],
 ) -> Result<(), serde_json::Error> {
     announcements.iter().try_for_each(|announcement| match announcement {
+        Announcement::Received(payload) => outbox.announce(cause, id, payload),
         Announcement::PaymentDue(payload) => outbox.announce(cause, id, payload),
         Announcement::PaymentDeclined(payload) => outbox.announce(cause, id, payload),
         Announcement::PaymentReminder(payload) => outbox.announce(cause, id, payload),

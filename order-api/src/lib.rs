@@ -3,7 +3,6 @@
 //! Every decision about an order is made in [`order`], a pure module; everything else here carries it out. Only this
 //! service says `order.*`, and it alone hears what the workers answer.
 
-mod admission;
 mod announce;
 mod cancel;
 mod catalogue;
@@ -14,12 +13,12 @@ mod handlers;
 mod http;
 mod intake;
 mod look;
+mod lost;
 mod once;
 pub mod order;
 mod signing;
 mod store;
 mod times;
-mod turns;
 mod watch;
 
 use std::{sync::Arc, time::Duration};
@@ -28,12 +27,14 @@ use common::{
     auth::Tokens,
     broker::topology::{ORDERS_PROGRESS, ORDERS_TIMEOUT},
     config::{ConfigError, Settings, bounded},
+    http::{admission, turns},
     money::Currency,
     service::{About, Service, ServiceError},
 };
 use serde::Deserialize;
 use tokio::sync::Notify;
 use tokio_util::sync::CancellationToken;
+use uuid::Uuid;
 
 use crate::{
     admission::Limits,
@@ -140,7 +141,7 @@ pub async fn run(settings: Settings<Orders>, stop: CancellationToken) -> Result<
     // Whoever waits has a connection each: some are left for everybody else.
     let own = Orders { watchers: own.watchers.min((common.http.most_connections / 4 * 3).max(1)), ..own };
     let serves_http = common.parts.runs("http");
-    let turns = turns::Turns::new(&own, common.database.pool_size);
+    let turns = turns::Turns::new(own.limits(), common.database.pool_size);
     let tokens = if serves_http { Some(Tokens::new(&common.auth)?) } else { None };
     let looks = common.parts.runs(ORDERS_TIMEOUT.name);
     if looks && !common.parts.runs(ORDERS_PROGRESS.name) {
@@ -148,22 +149,23 @@ pub async fn run(settings: Settings<Orders>, stop: CancellationToken) -> Result<
         return Err(ConfigError(format!("parts: {why}")).into());
     }
     let mut service = Service::with_delays(ABOUT, common, &own.times.delays_ms(), stop)?;
-    let markers = caught_up::Markers::new();
-    service.consume(&ORDERS_PROGRESS, handlers::Progress { markers: markers.clone() });
+    service.consume(&ORDERS_PROGRESS, handlers::Progress { listener: Uuid::now_v7() });
     if looks {
         let look = Arc::new(Notify::new());
-        let (caught_up, find_out) = caught_up::caught_up(&markers, service.signals());
-        let stop = service.stop().clone();
+        let caught_up = caught_up::CaughtUp::new(service.units().db.clone(), service.link(), service.signals());
         service.spawn(look::look_for_ever(
             service.units().clone(),
             own.times.clone(),
             Arc::clone(&look),
             caught_up,
-            stop.clone(),
+            service.stop().clone(),
         ));
-        service.spawn(async move {
-            stop.run_until_cancelled(find_out).await;
-        });
+        service.spawn(lost::say_again_for_ever(
+            service.units().clone(),
+            service.link(),
+            own.times.clone(),
+            service.stop().clone(),
+        ));
         service.consume(&ORDERS_TIMEOUT, handlers::Timeout { look });
     }
     let Some(tokens) = tokens else {

@@ -4,14 +4,18 @@
 //! in time, and a timer does where that is lost. Several processes may look at once: each takes rows that the others have
 //! not.
 
-use std::{collections::HashMap, sync::Arc, time::Duration};
+use std::{
+    collections::{HashMap, HashSet},
+    sync::Arc,
+    time::Duration,
+};
 
 use common::{
     backoff::Backoff,
     broker::topology::ORDERS_TIMEOUT,
     db::DbError,
-    events::{OrderCreated, OrderWakeup},
-    outbox::{Unit, Units},
+    events::OrderWakeup,
+    outbox::{Outbox, Units},
     signals::Signals,
 };
 use time::OffsetDateTime;
@@ -22,9 +26,10 @@ use uuid::Uuid;
 use crate::{
     announce::announce,
     caught_up::CaughtUp,
-    order::{Happened, Next, again, next},
+    lost::say_one_again,
+    order::{Happened, Next, next, received},
     store::{
-        self, Transition,
+        self, Transition, listeners,
         wakeups::{self, Open},
     },
     times::Times,
@@ -36,8 +41,10 @@ const TIME: &str = "orders.time";
 const GATHER: Duration = Duration::from_millis(500);
 /// So many orders are looked at in one transaction, and those of the row in which they are reached.
 const ENOUGH: usize = 2_000;
+/// When an order that cannot be read is looked at again: somebody may have mended it.
+const UNREADABLE: Duration = Duration::from_secs(60);
 
-/// Looks, whenever somebody says so or the time has come, until `stop`; but not before what the workers have said is known.
+/// Looks, whenever somebody says so or the time has come, until `stop`.
 pub(crate) async fn look_for_ever(
     units: Units,
     times: Times,
@@ -47,31 +54,42 @@ pub(crate) async fn look_for_ever(
 ) {
     let mut backoff = Backoff::new(Duration::from_millis(20), Duration::from_secs(2));
     let pause = Duration::from_millis(times.look_ms.into());
-    while stop.run_until_cancelled(caught_up.wait()).await.is_some() {
-        let idle = match pass(&units, &times).await {
+    if let Err(error) = listeners::forget(&units.db).await {
+        tracing::debug!(%error, "those that heard the workers long ago are not forgotten");
+    }
+    while !stop.is_cancelled() {
+        match look_once(&units, &times, &mut caught_up, &stop).await {
             Ok(0) => {
                 backoff.reset();
-                true
+                // Told or not.
+                let _ = stop.run_until_cancelled(tokio::time::timeout(pause, look.notified())).await;
             }
-            Ok(_) => false,
+            Ok(_) => {}
             // Somebody took one of the orders further meanwhile.
             Err(error @ DbError::Conflict(_)) => {
                 tracing::debug!(%error, "looking again");
                 stop.run_until_cancelled(backoff.wait()).await;
-                false
             }
             Err(error) => {
                 tracing::warn!(%error, "orders whose time is up could not be looked at");
                 stop.run_until_cancelled(backoff.wait()).await;
-                // What the workers have said meanwhile could not be recorded either.
-                caught_up.doubt().await;
-                false
             }
-        };
-        if idle {
-            // Told or not.
-            let _ = stop.run_until_cancelled(tokio::time::timeout(pause, look.notified())).await;
         }
+    }
+}
+
+/// Looks at some of what is due, if anything is, and says how many rows that were; but as of a moment by which all is
+/// known that the workers had said.
+async fn look_once(
+    units: &Units,
+    times: &Times,
+    caught_up: &mut CaughtUp,
+    stop: &CancellationToken,
+) -> Result<usize, DbError> {
+    let Some(due) = wakeups::first_due(&units.db).await? else { return Ok(0) };
+    match stop.run_until_cancelled(caught_up.up_to(due)).await {
+        Some(now) => pass(units, times, now?).await,
+        None => Ok(0),
     }
 }
 
@@ -82,7 +100,7 @@ pub(crate) async fn wake_later(signals: Signals, times: Times, accepted: Arc<Not
         loop {
             accepted.notified().await;
             for delay in &delays {
-                if let Err(error) = signals.send(&ORDERS_TIMEOUT, Some(*delay), &OrderWakeup {}).await {
+                if let Err(error) = signals.send(&ORDERS_TIMEOUT, Some(*delay), &OrderWakeup::default()).await {
                     tracing::debug!(%error, "nobody will be woken; the timer looks all the same");
                 }
             }
@@ -92,14 +110,10 @@ pub(crate) async fn wake_later(signals: Signals, times: Times, accepted: Arc<Not
     stop.run_until_cancelled(tell).await;
 }
 
-/// Looks at some of what is due, and says how many rows that were.
-async fn pass(units: &Units, times: &Times) -> Result<usize, DbError> {
+/// Looks at some of what was due at that moment, and says how many rows that were.
+async fn pass(units: &Units, times: &Times, now: OffsetDateTime) -> Result<usize, DbError> {
     let mut unit = units.begin().await?;
-    let (mut due, now) = wakeups::take_due(&mut unit.tx).await?;
-    let Some(now) = now else {
-        unit.commit().await?;
-        return Ok(0);
-    };
+    let mut due = wakeups::take_due(&mut unit.tx, now).await?;
     let mut orders = 0;
     due.retain(|wakeup| {
         let is_room = orders < ENOUGH;
@@ -108,8 +122,9 @@ async fn pass(units: &Units, times: &Times) -> Result<usize, DbError> {
     });
     let taken = due.len();
     let ids: Vec<Uuid> = due.iter().flat_map(|wakeup| wakeup.orders.iter().copied()).collect();
-    let mut open: HashMap<Uuid, Open> =
-        wakeups::read_open(&mut unit.tx, &ids).await?.into_iter().map(|open| (open.order.id.0, open)).collect();
+    let (open, unreadable) = wakeups::read_open(&mut unit.tx, &ids).await?;
+    let mut open: HashMap<Uuid, Open> = open.into_iter().map(|open| (open.order.id.0, open)).collect();
+    let unreadable: HashSet<Uuid> = unreadable.into_iter().collect();
 
     let mut transitions = Vec::new();
     let mut left = Vec::with_capacity(taken);
@@ -118,12 +133,16 @@ async fn pass(units: &Units, times: &Times) -> Result<usize, DbError> {
         let looks = wakeup.looks;
         let mut failed = None;
         wakeup.orders.retain(|id| {
-            let Some(open) = open.get_mut(id) else { return false };
-            match look_at(&mut unit, open, times, now) {
-                Ok(transition) => transitions.extend(transition),
-                Err(error) => failed = Some(error),
-            }
-            let again = times.next_look(&open.order, open.created_at, looks, now);
+            let again = match open.get_mut(id) {
+                Some(open) => {
+                    match look_at(&mut unit.outbox, open, looks, times, now) {
+                        Ok(transition) => transitions.extend(transition),
+                        Err(error) => failed = Some(error),
+                    }
+                    times.next_look(&open.order, open.created_at, looks, now)
+                }
+                None => unreadable.contains(id).then(|| now + UNREADABLE),
+            };
             next_look = [next_look, again].into_iter().flatten().min();
             again.is_some()
         });
@@ -139,39 +158,25 @@ async fn pass(units: &Units, times: &Times) -> Result<usize, DbError> {
     Ok(taken)
 }
 
-/// What time makes of an order, or what is to be said of it again.
+/// What time makes of an order, and what is to be said of it again.
 fn look_at(
-    unit: &mut Unit,
+    outbox: &mut Outbox,
     open: &mut Open,
+    looks: i32,
     times: &Times,
     now: OffsetDateTime,
 ) -> Result<Option<Transition>, DbError> {
-    let id = open.order.id;
-    match next(&open.order, &Happened::Looked(times.clock(now))) {
-        Next::Changed { order, announcements, detail } => {
-            announce(&mut unit.outbox, None, &id, &announcements).map_err(DbError::unexpected)?;
-            open.order = order.clone();
-            return Ok(Some(Transition { order, cause: TIME.to_owned(), detail }));
-        }
-        _ if !times.is_stuck(open.created_at, now) => {}
-        _ => {
-            let said = match (again(&open.order), open.lines.take()) {
-                (Some(announcement), _) => announce(&mut unit.outbox, None, &id, &[announcement]),
-                (None, Some(items)) => {
-                    let created = OrderCreated {
-                        order_id: id,
-                        user_id: open.order.user_id.clone(),
-                        version: open.order.version,
-                        amount: open.order.amount,
-                        items,
-                    };
-                    unit.outbox.announce(None, &id, &created)
-                }
-                (None, None) => Ok(()),
-            };
-            said.map_err(DbError::unexpected)?;
-            metrics::counter!("conveyor_orders_announced_again_total").increment(1);
-        }
+    let mut transition = None;
+    if let Next::Changed { order, announcements, detail } = next(&open.order, &Happened::Looked(times.clock(now))) {
+        announce(outbox, None, &order.id, &announcements).map_err(DbError::unexpected)?;
+        open.order = order.clone();
+        transition = Some(Transition { order, cause: TIME.to_owned(), detail });
+    } else if looks == 0 {
+        announce(outbox, None, &open.order.id, received(&open.order).as_slice()).map_err(DbError::unexpected)?;
     }
-    Ok(None)
+    let is_news = transition.is_some() && open.order.status.is_answered();
+    if !is_news && times.is_stuck(open.created_at, now) {
+        say_one_again(outbox, open).map_err(DbError::unexpected)?;
+    }
+    Ok(transition)
 }

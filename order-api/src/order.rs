@@ -14,12 +14,14 @@
 //!                 └── called off ───────► cancelled
 //! ```
 
+pub mod again;
+
 use std::{fmt, str::FromStr};
 
 use common::{
     events::{
         OrderCancelled, OrderExpired, OrderPaid, OrderPaymentDeclined, OrderPaymentDue, OrderPaymentFailed,
-        OrderPaymentReminder, OrderRefundDue, OrderRefunded, OrderRejected, Shortage,
+        OrderPaymentReminder, OrderReceived, OrderRefundDue, OrderRefunded, OrderRejected, Shortage,
     },
     ids::{OrderId, TransactionId, UserId},
     money::Money,
@@ -156,6 +158,7 @@ pub struct Clock {
 /// What everyone must hear.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Announcement {
+    Received(OrderReceived),
     PaymentDue(OrderPaymentDue),
     PaymentDeclined(OrderPaymentDeclined),
     PaymentReminder(OrderPaymentReminder),
@@ -266,17 +269,19 @@ pub fn next(order: &Order, happened: &Happened) -> Next {
     }
 }
 
-/// What to say once more of an order that has been as it is for long: what was said may have died with a broker. An
-/// order that waits for stock is announced with all its lines, by whoever has them.
+/// What a customer may hear of an order that has no answer yet when it is looked at first. Most are answered long before,
+/// and nobody wants two mails within a second.
 #[must_use]
-pub fn again(order: &Order) -> Option<Announcement> {
-    match (order.status, order.transaction_id) {
-        (Status::AwaitingPayment, _) => Some(Announcement::PaymentDue(payment_due(order))),
-        (Status::Refunding, Some(transaction_id)) => {
-            Some(Announcement::RefundDue(refund_due(order, transaction_id, order.amount)))
-        }
-        _ => None,
+pub fn received(order: &Order) -> Option<Announcement> {
+    if order.status.is_answered() || order.declines > 0 || order.reminded {
+        return None;
     }
+    Some(Announcement::Received(OrderReceived {
+        order_id: order.id,
+        user_id: order.user_id.clone(),
+        version: order.version,
+        amount: order.amount,
+    }))
 }
 
 fn looked(order: &Order, clock: Clock) -> Next {

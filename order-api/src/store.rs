@@ -1,6 +1,8 @@
 //! The `orders` schema: each statement takes a whole batch.
 
+pub(crate) mod broker;
 mod list;
+pub(crate) mod listeners;
 pub(crate) mod wakeups;
 
 pub(crate) use list::{Listed, Page, Wanted, list};

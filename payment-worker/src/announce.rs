@@ -18,7 +18,7 @@ pub(crate) fn announce(outbox: &mut Outbox, cause: Option<&str>, attempt: &Attem
                 order_id,
                 transaction_id,
                 attempt: attempt.number,
-                attempts_left: attempt.attempts_left,
+                attempts_left: attempt.left_after(),
                 reason: attempt.reason.clone().unwrap_or_default(),
             };
             outbox.announce(cause, &order_id, &failed)?;

@@ -1,9 +1,8 @@
 //! The payment gateway, as payment-worker sees it.
 //!
 //! - `instant`: none at all: everything is captured at once, in this process.
-//! - `http`: one that is asked over HTTP. `breaker` and `throttle` decide whether it is asked, and when.
+//! - `http`: one that is asked over HTTP. `throttle` decides whether it is asked, and when.
 
-mod breaker;
 mod http;
 mod instant;
 mod throttle;

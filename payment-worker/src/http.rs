@@ -14,16 +14,27 @@ use axum::{
     routing::{get, post},
 };
 use common::{
-    auth::Tokens, config::ConfigError, consumer::Failure, db::DbError, http::Problem, money::Currency, outbox::Units,
+    auth::Tokens,
+    config::ConfigError,
+    consumer::Failure,
+    http::{Problem, turns::Turns},
+    money::Currency,
+    outbox::Units,
 };
 use secrecy::SecretString;
-use tokio::runtime::Handle;
+use tokio::{
+    runtime::Handle,
+    sync::{OwnedSemaphorePermit, Semaphore},
+};
 
 use crate::{Payments, card::Calendar, gateway::PaymentGateway, http::signature::Signatures, settings::Rules};
 
 /// What every route can reach.
 pub(crate) struct State<G> {
     units: Units,
+    turns: Arc<Turns>,
+    /// For those who pay: each holds one from before their attempt is begun until what came of it is recorded.
+    tills: Arc<Semaphore>,
     gateway: Arc<G>,
     rules: Rules,
     currency: Currency,
@@ -40,12 +51,15 @@ impl<G> State<G> {
     /// To be called where the service's work is done.
     pub(crate) fn new(
         units: Units,
+        turns: Arc<Turns>,
         gateway: Arc<G>,
         callback_secret: Option<SecretString>,
         settings: &Payments,
     ) -> Result<Self, ConfigError> {
         Ok(Self {
             units,
+            turns,
+            tills: Arc::new(Semaphore::new(TILLS * settings.at_once)),
             gateway,
             rules: settings.rules(),
             currency: settings.currency.clone(),
@@ -54,6 +68,22 @@ impl<G> State<G> {
             answer_within: Duration::from_millis(settings.answer_within_ms),
             wait: Duration::from_millis(settings.wait_ms),
             here: Handle::current(),
+        })
+    }
+}
+
+/// So many may pay for each call to the gateway that may be under way: one calls, the others wait their turn.
+const TILLS: usize = 4;
+
+/// What cannot be done while too many ask the database.
+const UNREACHABLE: &str = "payments cannot be reached";
+
+impl<G> State<G> {
+    /// A place at the till; whoever finds none is told to come back, and nothing of their card is kept.
+    fn till(&self) -> Result<OwnedSemaphorePermit, Problem> {
+        Arc::clone(&self.tills).try_acquire_owned().map_err(|_| {
+            metrics::counter!("conveyor_payments_turned_away_total").increment(1);
+            Problem::overloaded("too many pay at the moment; nothing was charged. Try again shortly")
         })
     }
 }
@@ -84,15 +114,5 @@ fn failed(failure: &Failure) -> Problem {
             tracing::error!(why, "a payment could not be handled");
             Problem::internal()
         }
-    }
-}
-
-fn database(error: &DbError) -> Problem {
-    match error {
-        DbError::Refused(why) => {
-            tracing::error!(why, "a payment could not be read");
-            Problem::internal()
-        }
-        error => unreachable(error),
     }
 }

@@ -21,6 +21,7 @@ use common::{
     auth::Tokens,
     broker::topology::{PAYMENT_CHARGE, PAYMENT_SETTLE},
     config::{ConfigError, Settings},
+    http::turns::Turns,
     service::{About, Service, ServiceError},
 };
 use nix::sys::resource::{Resource, setrlimit};
@@ -64,12 +65,15 @@ async fn serve<G: PaymentGateway>(
     let (serves_http, reconciles) = (common.parts.runs("http"), common.parts.runs(RECONCILE));
     let tokens = if serves_http { Some(Tokens::new(&common.auth)?) } else { None };
     let callback_secret = own.callback_secret()?;
+    // Whatever is not the queues' own leaves them connections to the database.
+    let turns = Arc::new(Turns::of_worker(common.database.pool_size));
     let mut service = Service::new(ABOUT, common, stop)?;
     service.consume_with_effects(&PAYMENT_CHARGE, handlers::Charge { gateway: Arc::clone(&gateway), rules });
     service.consume_with_effects(&PAYMENT_SETTLE, handlers::Settle { gateway: Arc::clone(&gateway), rules });
     if reconciles {
         let reconciler = reconcile::Reconciler {
             units: service.units().clone(),
+            turns: Arc::clone(&turns),
             gateway: Arc::clone(&gateway),
             rules,
             every: Duration::from_millis(own.reconcile_ms),
@@ -80,7 +84,7 @@ async fn serve<G: PaymentGateway>(
     let Some(tokens) = tokens else {
         return service.run(axum::Router::new()).await;
     };
-    let state = http::State::new(service.units().clone(), gateway, callback_secret, &own)?;
+    let state = http::State::new(service.units().clone(), turns, gateway, callback_secret, &own)?;
     service.run(http::routes(state, tokens)).await
 }
 

@@ -1,6 +1,9 @@
 //! What the gateway has said, by whatever way it came, becomes what is known; what it has not said is come back to.
 
-use std::{collections::HashMap, time::Duration};
+use std::{
+    collections::{HashMap, HashSet},
+    time::Duration,
+};
 
 use common::{
     consumer::Failure,
@@ -8,13 +11,14 @@ use common::{
     ids::TransactionId,
     outbox::{Outbox, Units},
 };
+use uuid::Uuid;
 
 use crate::{
     announce::announce,
     gateway::{Answer, RefundAnswer},
     payment::{self, Attempt, News, Refund},
     settings::Rules,
-    store::{self, FollowUp},
+    store::{self, FollowUp, Settled},
 };
 
 /// What the gateway has said of one attempt.
@@ -24,6 +28,8 @@ pub(crate) struct Outcome {
     /// How often it was looked after before.
     pub tries: i32,
     pub traceparent: Option<String>,
+    /// The event that goes to the dead letters if a refund is refused; none where nobody would be told.
+    pub event: Option<Uuid>,
 }
 
 pub(crate) enum Said {
@@ -41,8 +47,10 @@ pub(crate) async fn record(
     rules: &Rules,
 ) -> Result<HashMap<TransactionId, Attempt>, Failure> {
     let mut attempts = store::lock_attempts(tx, outcomes.iter().map(|outcome| outcome.id)).await?;
-    let (mut charges, mut refunds, mut follow_ups, mut over) = (Vec::new(), Vec::new(), Vec::new(), Vec::new());
-    for Outcome { id, said, tries, traceparent } in outcomes {
+    // Two may be of one attempt: each is written once, as it stands after both.
+    let (mut charges, mut refunds) = (HashMap::new(), HashMap::new());
+    let (mut follow_ups, mut over) = (HashMap::new(), HashSet::new());
+    for Outcome { id, said, tries, traceparent, event } in outcomes {
         let Some(attempt) = attempts.get_mut(id) else { continue };
         let cause = traceparent.as_deref();
         let again = match said {
@@ -51,7 +59,7 @@ pub(crate) async fn record(
                     if let Some(state) = payment::settled(attempt.state, outcome) {
                         attempt.state = state;
                         (attempt.reference, attempt.reason) = details(answer);
-                        charges.push(attempt.clone());
+                        charges.insert(*id, attempt.clone());
                         if let Some(news) = attempt.news() {
                             announce(outbox, cause, attempt, news)?;
                         }
@@ -62,13 +70,21 @@ pub(crate) async fn record(
             },
             Said::Refund(answer) => match answer.outcome() {
                 Some(outcome) => {
-                    if let Some(refund) = payment::refunded(attempt.refund, outcome) {
-                        attempt.refund = Some(refund);
-                        refunds.push((*id, refund, refusal(answer)));
-                        match refund {
-                            Refund::Refunded => announce(outbox, cause, attempt, News::Refunded)?,
-                            Refund::Refused | Refund::Due => refused(attempt),
-                        }
+                    let news = payment::refunded(attempt.refund, outcome);
+                    attempt.refund = news.or(attempt.refund);
+                    // Whoever heard of it first, it is this event that people are told by.
+                    let tells = attempt.refund == Some(Refund::Refused) && event.is_some();
+                    if tells {
+                        attempt.refused_event = *event;
+                    }
+                    if let Some(refund) = attempt.refund.filter(|_| news.is_some() || tells) {
+                        let (why, refused_event) = (refusal(answer), event.filter(|_| tells));
+                        refunds.insert(*id, Settled { id: *id, refund, why, refused_event });
+                    }
+                    match news {
+                        Some(Refund::Refunded) => announce(outbox, cause, attempt, News::Refunded)?,
+                        Some(Refund::Refused) => refused(attempt),
+                        Some(Refund::Due) | None => {}
                     }
                     None
                 }
@@ -77,16 +93,21 @@ pub(crate) async fn record(
             Said::Nothing => None,
         };
         match again {
-            Some(after_ms) => follow_ups.push(FollowUp { id: *id, after_ms, traceparent: traceparent.clone() }),
+            Some(after_ms) => {
+                follow_ups.insert(*id, FollowUp { id: *id, after_ms, traceparent: traceparent.clone() });
+            }
             // What was said may be old: there may be something else to come back to by now.
-            None if attempt.is_settled() => over.push(*id),
+            None if attempt.is_settled() => {
+                over.insert(*id);
+            }
             None => {}
         }
     }
-    store::settle(tx, &charges);
-    store::settle_refunds(tx, &refunds);
-    store::follow(tx, follow_ups);
-    store::unfollow(tx, over);
+    follow_ups.retain(|id, _| !over.contains(id));
+    store::settle(tx, &charges.into_values().collect::<Vec<_>>());
+    store::settle_refunds(tx, refunds.into_values().collect());
+    store::follow(tx, follow_ups.into_values().collect());
+    store::unfollow(tx, over.into_iter().collect());
     Ok(attempts)
 }
 
@@ -138,6 +159,7 @@ pub(crate) fn details(answer: &Answer) -> (Option<String>, Option<String>) {
     match answer {
         Answer::Captured { reference } => (Some(reference.clone()), None),
         Answer::Declined { reason } => (None, Some(reason.clone())),
+        Answer::Voided => (None, Some("not_charged".to_owned())),
         _ => (None, None),
     }
 }

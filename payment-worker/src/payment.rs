@@ -7,6 +7,7 @@ use common::{
     ids::{OrderId, TransactionId, UserId},
     money::Money,
 };
+use uuid::Uuid;
 
 /// How an attempt stands.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
@@ -80,6 +81,8 @@ pub struct Attempt {
     /// Why it was declined.
     pub reason: Option<String>,
     pub refund: Option<Refund>,
+    /// The event by which people were told that the refund is refused.
+    pub refused_event: Option<Uuid>,
 }
 
 /// What an order owes.
@@ -158,13 +161,24 @@ impl Attempt {
         self.state != State::Open && self.refund != Some(Refund::Due)
     }
 
-    /// What there is to say of its charge, if it has an outcome that counts.
+    /// What there is to say of its charge, if it has an outcome. Whoever paid by hand hears that nothing came of it: they
+    /// may have been told to wait. With a stored method nobody waits for an answer but the order, and that is off.
     #[must_use]
     pub fn news(&self) -> Option<News> {
         match self.state {
             State::Captured => Some(News::Completed),
             State::Declined => Some(News::Failed),
+            State::Voided if self.token.is_none() => Some(News::Failed),
             State::Open | State::Voided => None,
+        }
+    }
+
+    /// How many attempts are left after it: one that was voided is not spent.
+    #[must_use]
+    pub fn left_after(&self) -> i32 {
+        match self.state {
+            State::Voided => self.attempts_left + 1,
+            _ => self.attempts_left,
         }
     }
 }
@@ -254,19 +268,25 @@ pub enum OnRefund {
     Follow,
     /// The charge has no outcome yet.
     Early,
+    /// The gateway will not, and people have been told so.
+    Told,
     /// There is nothing to give back.
     Never(&'static str),
 }
 
-/// What the gateway once refused is asked again: only people ask twice.
+/// What the gateway once refused is not asked for again, though the order goes on saying that it is due; but the very event
+/// that people were told by comes again only if one of them wants it to be.
 #[must_use]
-pub fn refund_due(attempt: &Attempt, amount: Money) -> OnRefund {
+pub fn refund_due(attempt: &Attempt, amount: Money, event: Uuid) -> OnRefund {
     if attempt.amount != amount {
         return OnRefund::Never("it is another amount that was captured");
     }
     match (attempt.state, attempt.refund) {
         (State::Open, _) => OnRefund::Early,
         (State::Declined | State::Voided, _) => OnRefund::Never("nothing was captured"),
+        (State::Captured, Some(Refund::Refused)) if attempt.refused_event.is_some_and(|told| told != event) => {
+            OnRefund::Told
+        }
         (State::Captured, None | Some(Refund::Refused)) => OnRefund::Refund,
         (State::Captured, Some(Refund::Due)) => OnRefund::Follow,
         (State::Captured, Some(Refund::Refunded)) => OnRefund::Say,

@@ -6,7 +6,7 @@
 
 use std::{sync::Arc, time::Duration};
 
-use common::outbox::Units;
+use common::{http::turns::Turns, outbox::Units};
 use tokio::{task::JoinSet, time::MissedTickBehavior};
 use tokio_util::sync::CancellationToken;
 
@@ -23,6 +23,7 @@ const MOST: usize = 128;
 
 pub(crate) struct Reconciler<G> {
     pub units: Units,
+    pub turns: Arc<Turns>,
     pub gateway: Arc<G>,
     pub rules: Rules,
     pub every: Duration,
@@ -92,7 +93,7 @@ impl<G: PaymentGateway> Reconciler<G> {
             (State::Captured, Some(Refund::Due)) => Said::Refund(self.gateway.refund(&Charge::from(&attempt)).await),
             _ => Said::Nothing,
         };
-        Outcome { id: attempt.id, said, tries, traceparent }
+        Outcome { id: attempt.id, said, tries, traceparent, event: None }
     }
 
     async fn ask(&self, attempt: &Attempt) -> Answer {
@@ -104,10 +105,12 @@ impl<G: PaymentGateway> Reconciler<G> {
             answer => return answer,
         };
         // Only now, for it may have taken the gateway long to answer.
+        let turn = self.turns.must().await;
         let due = match store::find_due(&self.units.db, attempt.order_id).await {
             Ok(due) => due,
             Err(error) => return Answer::Unknown { why: error.to_string() },
         };
+        drop(turn);
         match (payment::unsettled(&due, attempt, is_heard_of), &attempt.token) {
             (Unsettled::Charge, Some(token)) => self.gateway.charge(&charge, &Means::Token(token.clone())).await,
             (Unsettled::Wait, _) => answer,

@@ -21,6 +21,7 @@ pub struct Payments {
     pub currency: Currency,
     /// `instant` captures everything in this process; `http` asks the gateway at `gateway_url`.
     pub gateway: Which,
+    /// `https://`; `http://` only to this machine, or with a `gateway_key` that begins with `sandbox`.
     pub gateway_url: String,
     /// What the gateway knows us by, and what it signs its callbacks with. Both are needed for `http`.
     pub gateway_key: Option<SecretString>,

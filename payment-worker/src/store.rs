@@ -76,6 +76,7 @@ pub(crate) async fn note_dues(
                     reference: None,
                     reason: None,
                     refund: None,
+                    refused_event: None,
                 };
                 attempts.insert(**order_id, attempt);
             }
@@ -163,6 +164,7 @@ fn attempt(row: &Row) -> Result<Attempt, DbError> {
         reference: row.try_get("gateway_reference")?,
         reason: row.try_get("reason")?,
         refund: refund.map(str::parse).transpose().map_err(DbError::unexpected)?,
+        refused_event: row.try_get("refused_event")?,
     })
 }
 
@@ -212,6 +214,7 @@ pub(crate) fn new_attempt(order_id: OrderId, amount: Money, token: Option<String
         reference: None,
         reason: None,
         refund: None,
+        refused_event: None,
     }
 }
 
@@ -251,19 +254,34 @@ pub(crate) fn settle(tx: &mut Tx, attempts: &[Attempt]) {
     );
 }
 
-/// Writes what has become of captured money, and why.
-pub(crate) fn settle_refunds(tx: &mut Tx, refunds: &[(TransactionId, Refund, Option<String>)]) {
+/// What has become of captured money.
+pub(crate) struct Settled {
+    pub id: TransactionId,
+    pub refund: Refund,
+    pub why: Option<String>,
+    /// By which event people are told that it is refused.
+    pub refused_event: Option<Uuid>,
+}
+
+pub(crate) fn settle_refunds(tx: &mut Tx, refunds: Vec<Settled>) {
     if refunds.is_empty() {
         return;
     }
     tx.write(
         include_str!("store/settle_refunds.sql"),
         params![
-            refunds.iter().map(|(id, ..)| id.0).collect::<Vec<_>>(),
-            refunds.iter().map(|(_, refund, _)| refund.as_str()).collect::<Vec<_>>(),
-            refunds.iter().map(|(.., why)| why.clone()).collect::<Vec<_>>(),
+            refunds.iter().map(|settled| settled.id.0).collect::<Vec<_>>(),
+            refunds.iter().map(|settled| settled.refund.as_str()).collect::<Vec<_>>(),
+            refunds.iter().map(|settled| settled.refused_event).collect::<Vec<_>>(),
+            refunds.into_iter().map(|settled| settled.why).collect::<Vec<_>>(),
         ],
     );
+}
+
+/// Whether a callback of this signature was not taken before. That it is taken counts with the commit.
+pub(crate) async fn take_callback(tx: &mut Tx, signature: &[u8], keep_s: i64) -> Result<bool, DbError> {
+    let taken = tx.query(include_str!("store/take_callback.sql"), &[&signature, &keep_s]).await?;
+    Ok(!taken.is_empty())
 }
 
 /// Something that must be come back to, after so many milliseconds.

@@ -4,7 +4,7 @@ use std::{
     hash::{DefaultHasher, Hash as _, Hasher as _},
     sync::{
         Arc,
-        atomic::{AtomicUsize, Ordering},
+        atomic::{AtomicI64, AtomicUsize, Ordering},
     },
     time::Duration,
 };
@@ -47,13 +47,16 @@ impl Default for Courier {
     }
 }
 
-/// One that is ready to be sent: always the same bytes, signed anew each time.
+/// One that is ready to be sent: always the same bytes, signed anew each time, and each time at another second: the same
+/// signature twice would be a replay.
 #[derive(Debug, Clone)]
 pub(crate) struct Callback {
     to: Address,
     charge_key: String,
     event_id: String,
     body: Bytes,
+    /// When it was last signed; the same for all its copies.
+    signed_at: Arc<AtomicI64>,
 }
 
 /// Where callbacks go: `http://host[:port]/path`.
@@ -101,11 +104,24 @@ impl Callback {
         Self::new(world, &charge, kind, "refund", refund)
     }
 
+    /// Now, or the second after the last time: a few seconds ahead are as good as a few behind.
+    fn sign_at(&self) -> i64 {
+        let now = now() / 1000;
+        let last = self.signed_at.fetch_update(Ordering::Relaxed, Ordering::Relaxed, |last| Some(now.max(last + 1)));
+        now.max(last.unwrap_or_default() + 1)
+    }
+
     fn new(world: &World, charge: &Charge, kind: &'static str, what: &str, it: impl Serialize) -> Option<Self> {
         let to = Address::parse(charge.callback_url.as_deref()?)?;
         let event_id = world.ledger().note_event(&charge.key, kind);
         let body = json!({"id": event_id, "type": kind, "created": now() / 1000, what: serde_json::to_value(it).ok()?});
-        Some(Self { to, charge_key: charge.key.clone(), event_id, body: body.to_string().into() })
+        Some(Self {
+            to,
+            charge_key: charge.key.clone(),
+            event_id,
+            body: body.to_string().into(),
+            signed_at: Arc::default(),
+        })
     }
 }
 
@@ -156,7 +172,7 @@ async fn exchange(world: &World, callback: &Callback) -> Option<bool> {
     let request = Request::post(&callback.to.path)
         .header(header::HOST, &callback.to.authority)
         .header(header::CONTENT_TYPE, "application/json")
-        .header("gateway-signature", signature(&world.settings.callback_secret, now() / 1000, &callback.body))
+        .header("gateway-signature", signature(&world.settings.callback_secret, callback.sign_at(), &callback.body))
         .body(Full::new(callback.body.clone()))
         .ok()?;
     let answered = async {
@@ -197,6 +213,17 @@ mod tests {
         for bad in ["", "x", "/only/a/path", "https://secure.example/", "ftp://x/", "http://user:password@x/"] {
             assert_eq!(at(bad), None, "{bad}");
         }
+    }
+
+    #[test]
+    fn no_two_copies_are_signed_at_the_same_second() {
+        let to = Address::parse("http://127.0.0.1:1/").unwrap();
+        let (charge_key, event_id) = (String::new(), String::new());
+        let callback = Callback { to, charge_key, event_id, body: Bytes::new(), signed_at: Arc::default() };
+        let began = now() / 1000;
+        let times = [callback.sign_at(), callback.clone().sign_at(), callback.sign_at()];
+        assert!(began <= times[0] && times[0] < times[1] && times[1] < times[2], "{times:?}");
+        assert!(times[2] <= now() / 1000 + 2, "{times:?}");
     }
 
     #[test]

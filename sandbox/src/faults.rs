@@ -32,6 +32,8 @@ pub(crate) enum Smtp {
     Up,
     /// Connections are closed at once.
     Down,
+    /// Connections are taken, and nothing is said on them.
+    Silent,
     /// Every mail: 451, come again.
     TempFail,
     /// Every recipient: 550, for good.

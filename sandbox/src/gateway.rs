@@ -81,6 +81,7 @@ impl From<Refusal> for Refused {
 
 /// What is out of order, and who may come in.
 async fn enter(State(world): State<Arc<World>>, request: Request, next: Next) -> Response {
+    let _under_way = world.calls.begin();
     match world.faults.now().gateway {
         Gateway::Up => {}
         Gateway::Slow => tokio::time::sleep(SLOW).await,

@@ -26,6 +26,7 @@ pub(crate) fn routes() -> Router<Arc<World>> {
     Router::new()
         .route("/healthz", get(async || "fine\n"))
         .route("/sandbox/ledger", get(ledger))
+        .route("/sandbox/calls", get(calls))
         .route("/sandbox/mails", get(mails).delete(forget_mails))
         .route("/sandbox/sms", get(sms).delete(forget_sms))
         .route("/sandbox/cards", get(all_cards))
@@ -39,6 +40,15 @@ async fn ledger(State(world): State<Arc<World>>, RawQuery(query): RawQuery) -> J
     let charges = ledger.charges().filter(|charge| order_id.as_ref().is_none_or(|id| *id == charge.order_id));
     let charges: Vec<_> = charges.filter_map(|charge| serde_json::to_value(charge).ok()).collect();
     Json(json!({"charges": charges, "totals": ledger.totals()}))
+}
+
+/// When the gateway was asked: since then (unix milliseconds), or as far back as is remembered.
+async fn calls(State(world): State<Arc<World>>, RawQuery(query): RawQuery) -> Result<Json<Value>, Refused> {
+    let since = match parameter(query.as_deref(), "since") {
+        None => 0,
+        Some(since) => since.parse().map_err(|_| Refused::bad("bad_request", "since must be unix milliseconds"))?,
+    };
+    Ok(Json(json!({"calls": world.calls.since(since)})))
 }
 
 /// Which number does what.

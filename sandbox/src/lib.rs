@@ -2,6 +2,7 @@
 //! were told can be read. For development and tests; it keeps everything in memory and forgets it when it ends.
 
 mod callbacks;
+mod calls;
 mod cards;
 mod faults;
 mod gateway;

@@ -5,7 +5,7 @@ mod lines;
 use std::{io, sync::Arc, time::Duration};
 
 use tokio::{
-    io::{AsyncWriteExt as _, BufStream},
+    io::{AsyncRead, AsyncWriteExt as _, BufStream},
     net::{TcpListener, TcpStream},
     sync::Semaphore,
 };
@@ -36,8 +36,13 @@ pub(crate) async fn serve(listener: TcpListener, world: Arc<World>) {
             tokio::time::sleep(AFTER_A_FAILED_ACCEPT).await;
             continue;
         };
-        if world.faults.now().smtp == Smtp::Down {
-            continue;
+        match world.faults.now().smtp {
+            Smtp::Down => continue,
+            Smtp::Silent => {
+                world.beside(say_nothing(stream));
+                continue;
+            }
+            Smtp::Up | Smtp::TempFail | Smtp::Refuse => {}
         }
         let Ok(seat) = Arc::clone(&room).try_acquire_owned() else {
             let _ = stream.try_write(b"421 4.3.2 too many connections\r\n");
@@ -61,6 +66,11 @@ struct Session {
     /// None before MAIL.
     from: Option<String>,
     to: Vec<String>,
+}
+
+/// Until the other side has had enough.
+async fn say_nothing(mut stream: impl AsyncRead + Unpin) {
+    let _ = tokio::time::timeout(HERE_FOR, tokio::io::copy(&mut stream, &mut tokio::io::sink())).await;
 }
 
 enum After {
@@ -87,9 +97,14 @@ impl Session {
                     return self.lines.stream().flush().await;
                 }
             };
-            // Down is down for those as well who are here already.
-            if self.world.faults.now().smtp == Smtp::Down {
-                return Ok(());
+            // Down is down for those as well who are here already, and so is silent.
+            match self.world.faults.now().smtp {
+                Smtp::Down => return Ok(()),
+                Smtp::Silent => {
+                    say_nothing(self.lines.stream()).await;
+                    return Ok(());
+                }
+                Smtp::Up | Smtp::TempFail | Smtp::Refuse => {}
             }
             match line {
                 Line::End => return Ok(()),

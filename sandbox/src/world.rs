@@ -5,7 +5,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use time::OffsetDateTime;
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
 
-use crate::{Settings, callbacks::Courier, faults::Switches, inbox::Inbox, ledger::Ledger, sms::Phones};
+use crate::{Settings, callbacks::Courier, calls::Calls, faults::Switches, inbox::Inbox, ledger::Ledger, sms::Phones};
 
 #[derive(Debug)]
 pub(crate) struct World {
@@ -15,6 +15,7 @@ pub(crate) struct World {
     sms: Mutex<Phones>,
     pub(crate) faults: Switches,
     pub(crate) courier: Courier,
+    pub(crate) calls: Calls,
     pub(crate) stop: CancellationToken,
     pub(crate) tasks: TaskTracker,
 }
@@ -27,6 +28,7 @@ impl World {
             sms: Mutex::new(Phones::new(settings.keep_messages)),
             faults: Switches::default(),
             courier: Courier::default(),
+            calls: Calls::default(),
             settings,
             stop,
             tasks,

@@ -75,6 +75,7 @@ pub async fn run(settings: Settings<Support>, stop: CancellationToken) -> Result
     let desk = Desk::set_up(&mut service, &console, &own, &around)?;
     let api = api::Api { console: console.clone(), services: desk.services.clone(), board: desk.board.clone() };
     let api = api::routes(api).layer(Extension(Arc::clone(&people)));
+    // To stop is to let go of the outbox: whoever holds a console holds that up, so only the routes do.
     let pages = http::Pages { console, desk, people, stop: service.stop().clone() };
     service.run(http::routes(pages).merge(api)).await
 }

@@ -80,7 +80,7 @@ impl<T> Answer<T> {
 #[serde(rename_all = "camelCase")]
 enum Written<T> {
     Found(T),
-    NotFound(#[expect(dead_code, reason = "it says nothing more")] IgnoredAny),
+    NotFound(IgnoredAny),
     Away(String),
 }
 

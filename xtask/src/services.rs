@@ -32,6 +32,8 @@ pub struct Needs<'a> {
     pub backing: &'a Backing,
     pub token_secret: &'a str,
     pub ports: Ports,
+    /// What it was asked to be set besides, which wins.
+    pub settings: Vec<(&'a str, &'a str)>,
 }
 
 pub struct Service {
@@ -93,7 +95,7 @@ impl Service {
     }
 
     /// What it is configured by.
-    pub fn settings(&self, needs: &Needs<'_>) -> Vec<(&'static str, String)> {
+    pub fn settings<'a>(&self, needs: &Needs<'a>) -> Vec<(&'a str, String)> {
         let mut settings = vec![
             ("CONVEYOR__AUTH__KEYS__MAIN__SECRET", needs.token_secret.to_owned()),
             ("CONVEYOR__DATABASE__URL", needs.database_url.to_owned()),
@@ -104,6 +106,7 @@ impl Service {
         if let Some(url) = needs.backing.management_url.as_ref().filter(|_| self.name == CONSOLE) {
             settings.push(("CONVEYOR__SUPPORT__BOARD__MANAGEMENT_URL", url.clone()));
         }
+        settings.extend(needs.settings.iter().map(|(key, value)| (*key, (*value).to_owned())));
         settings
     }
 

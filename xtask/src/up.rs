@@ -3,6 +3,7 @@
 
 use std::io::stderr;
 use std::process::{Command, ExitCode};
+use std::str::FromStr;
 use std::time::Duration;
 
 use anyhow::{Context, Result, bail};
@@ -25,22 +26,57 @@ pub struct Arguments {
     /// Return when everything runs
     #[arg(long)]
     detach: bool,
+
+    /// Configure a service by the names of its settings, which the README lists; may be repeated:
+    /// --set order-api:orders.times.deadline_ms=5000
+    #[arg(long = "set", value_name = "SERVICE:NAME=VALUE", verbatim_doc_comment)]
+    settings: Vec<Setting>,
+}
+
+/// One setting of one service.
+#[derive(Clone)]
+struct Setting {
+    service: String,
+    /// As the environment carries it.
+    variable: String,
+    value: String,
+}
+
+impl FromStr for Setting {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, String> {
+        let (name, value) = text.split_once('=').ok_or("write SERVICE:NAME=VALUE")?;
+        let (service, name) = name.split_once(':').ok_or("write SERVICE:NAME=VALUE")?;
+        let known = |c: char| c.is_ascii_alphanumeric() || c == '_' || c == '.';
+        if name.is_empty() || !name.chars().all(known) {
+            return Err(format!("{name:?} is not the name of a setting"));
+        }
+        let variable = format!("CONVEYOR__{}", name.to_uppercase().replace('.', "__"));
+        Ok(Self { service: service.to_owned(), variable, value: value.to_owned() })
+    }
 }
 
 pub fn run(arguments: &Arguments) -> Result<ExitCode> {
     let site = Site::open()?;
     let services = services::all(&site);
     let sandbox = services::sandbox(&site);
+    if let Some(setting) = arguments.settings.iter().find(|it| services.iter().all(|known| known.name != it.service)) {
+        let names: Vec<&str> = services.iter().map(|service| service.name).collect();
+        bail!("--set: there is no service {:?}; there are: {}", setting.service, names.join(", "));
+    }
     let turn = lock(&site.local)?;
     let backing = Backing::prepare(&site.local, Purpose::Development)?;
     if is_up(&services, &sandbox, &backing) {
         say::step("everything is up already");
         print_urls(&site, &services, &sandbox, &backing);
-        say::detail("`cargo xtask down` stops it; do that first to run code that was changed since");
+        say::detail(
+            "`cargo xtask down` stops it; do that first to run code that was changed since, or with other settings",
+        );
         return Ok(ExitCode::SUCCESS);
     }
     require_ports(&services, &sandbox, site.ports, &backing)?;
-    if let Err(error) = bring_up(&site, &services, &sandbox, &backing) {
+    if let Err(error) = bring_up(&site, &services, &sandbox, &backing, &arguments.settings) {
         say::step(format!("{error:#}; stopping what was started"));
         down::stop_everything(&site)?;
         bail!("`up` did not succeed; logs are in {}", site.logs().display());
@@ -74,7 +110,13 @@ fn require_ports(services: &[Service], sandbox: &Service, ports: Ports, backing:
     backing.private().iter().filter(|server| !server.is_running()).try_for_each(|server| server.require_ports())
 }
 
-fn bring_up(site: &Site, services: &[Service], sandbox: &Service, backing: &Backing) -> Result<()> {
+fn bring_up(
+    site: &Site,
+    services: &[Service],
+    sandbox: &Service,
+    backing: &Backing,
+    settings: &[Setting],
+) -> Result<()> {
     let mut build = vec!["--release", "--package", "migrations", "--package", sandbox.name];
     build.extend(services.iter().flat_map(|service| ["--package", service.name]));
     backing.start_while_building(&build)?;
@@ -96,9 +138,11 @@ fn bring_up(site: &Site, services: &[Service], sandbox: &Service, backing: &Back
         bail!("`migrate` failed");
     }
     let token_secret = variables.get(token::SECRET).context("the secret of the tokens is missing")?;
-    let needs = |service| {
+    let needs = |service: &Service| {
         let database_url = database_url(&variables, service)?;
-        Ok::<_, anyhow::Error>(Needs { database_url, backing, token_secret, ports: site.ports })
+        let own = settings.iter().filter(|setting| setting.service == service.name);
+        let settings = own.map(|setting| (&*setting.variable, &*setting.value)).collect();
+        Ok::<_, anyhow::Error>(Needs { database_url, backing, token_secret, ports: site.ports, settings })
     };
     for service in services.iter().filter(|service| service.process().is_none()) {
         service.start(&binaries, &needs(service)?)?;

@@ -13,8 +13,8 @@ use lapin::{
 use super::connection::BrokerError;
 use crate::events::{
     InventoryLocked, InventoryRejected, OrderCancelled, OrderCreated, OrderExpired, OrderPaid, OrderPaymentDeclined,
-    OrderPaymentDue, OrderPaymentFailed, OrderPaymentReminder, OrderRefundDue, OrderRefunded, OrderRejected, Payload,
-    PaymentCompleted, PaymentFailed, PaymentRefunded, SupportRetried,
+    OrderPaymentDue, OrderPaymentFailed, OrderPaymentReminder, OrderReceived, OrderRefundDue, OrderRefunded,
+    OrderRejected, Payload, PaymentCompleted, PaymentFailed, PaymentRefunded, SupportRetried,
 };
 
 /// Everything is published here, with the event's type as the routing key.
@@ -51,7 +51,7 @@ pub const PAYMENT_SETTLE: WorkQueue = WorkQueue {
 pub const NOTIFICATION_SEND: WorkQueue = WorkQueue {
     name: "notification.send",
     hears: &[
-        OrderCreated::TYPE,
+        OrderReceived::TYPE,
         OrderPaymentDeclined::TYPE,
         OrderPaymentReminder::TYPE,
         OrderPaid::TYPE,

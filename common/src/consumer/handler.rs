@@ -4,7 +4,10 @@ use std::time::Duration;
 
 use futures_util::{StreamExt as _, stream};
 
-use super::judge::{Held, Judge, Work, unwound};
+use super::{
+    judge::{Held, Judge, Work, unwound},
+    session::Shared,
+};
 use crate::{
     db::{DbError, Tx},
     events::Event,
@@ -99,7 +102,8 @@ pub trait EffectHandler: Send + Sync + 'static {
         outbox: &mut Outbox,
     ) -> impl Future<Output = Result<Vec<Step<Self::Effect>>, Failure>> + Send;
 
-    /// Calls out. Several run at once, each no longer than `consumer.effect_ms`.
+    /// Calls out. Several run at once, each no longer than `consumer.effect_ms`. After the stop they have half of
+    /// the grace: what has not begun or is not over by then comes again, and must find what was noted of it.
     fn perform(&self, effect: Self::Effect) -> impl Future<Output = Self::Outcome> + Send;
 
     /// Notes the outcomes. Returns one verdict per outcome, in order.
@@ -128,6 +132,10 @@ pub(crate) struct ThreeSteps<H>(pub H);
 
 impl<H: EffectHandler> Process for ThreeSteps<H> {
     async fn process(&self, judge: &Judge<'_>, events: &[Event]) -> Result<Vec<Verdict>, Held> {
+        // What nobody has begun somebody else may begin.
+        if judge.shared.late.is_cancelled() {
+            return Ok(events.iter().map(|_| Verdict::Busy(STOPPED.to_owned())).collect());
+        }
         let steps = judge.split(events, &Preparing { handler: &self.0, units: &judge.shared.units }).await?;
         let mut verdicts: Vec<Option<Verdict>> = Vec::with_capacity(steps.len());
         let mut effects = Vec::new();
@@ -140,9 +148,8 @@ impl<H: EffectHandler> Process for ThreeSteps<H> {
                 Step::Settled(verdict) => verdicts.push(Some(verdict)),
             }
         }
-        let limit = Duration::from_millis(judge.shared.settings.effect_ms);
         let mut performed = stream::iter(effects)
-            .map(async |(i, effect)| (i, within(limit, unwound(self.0.perform(effect))).await))
+            .map(async |(i, effect)| (i, unless_stopped(judge.shared, self.0.perform(effect)).await))
             .buffer_unordered(judge.shared.settings.effects);
         let mut places = Vec::new();
         let mut outcomes = Vec::new();
@@ -152,7 +159,7 @@ impl<H: EffectHandler> Process for ThreeSteps<H> {
                     places.push(i);
                     outcomes.push(outcome);
                 }
-                Err(why) => put(&mut verdicts, i, Verdict::Retry(why)),
+                Err(verdict) => put(&mut verdicts, i, verdict),
             }
         }
         drop(performed);
@@ -165,11 +172,24 @@ impl<H: EffectHandler> Process for ThreeSteps<H> {
     }
 }
 
-/// An effect that gives no answer must not hold up the queue. Its intent is noted, so the next attempt asks under the
-/// same name.
-async fn within<T>(limit: Duration, effect: impl Future<Output = Result<T, String>>) -> Result<T, String> {
-    let none = |_| Err(format!("no outcome within {} ms", limit.as_millis()));
-    tokio::time::timeout(limit, effect).await.unwrap_or_else(none)
+/// What is said of an event that a stop has overtaken. It is nobody's fault, and spends no attempt.
+const STOPPED: &str = "its worker was told to stop";
+
+/// An effect that gives no answer must hold up neither the queue nor a stop. Its intent is noted, so whoever comes to it
+/// next asks under the same name.
+async fn unless_stopped<T>(shared: &Shared, effect: impl Future<Output = T>) -> Result<T, Verdict> {
+    if shared.late.is_cancelled() {
+        return Err(Verdict::Busy(STOPPED.to_owned()));
+    }
+    let limit = Duration::from_millis(shared.settings.effect_ms);
+    tokio::select! {
+        biased;
+        outcome = tokio::time::timeout(limit, unwound(effect)) => match outcome {
+            Ok(outcome) => outcome.map_err(Verdict::Retry),
+            Err(_) => Err(Verdict::Retry(format!("no outcome within {} ms", limit.as_millis()))),
+        },
+        () = shared.late.cancelled() => Err(Verdict::Busy(STOPPED.to_owned())),
+    }
 }
 
 fn put(verdicts: &mut [Option<Verdict>], i: usize, verdict: Verdict) {

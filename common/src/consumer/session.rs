@@ -59,6 +59,8 @@ pub(crate) struct Shared {
     /// nothing in hand.
     pub gate: Arc<Mutex<()>>,
     pub stop: CancellationToken,
+    /// Half of the grace after the stop: what is to be done beside the database must be over by now.
+    pub late: CancellationToken,
 }
 
 pub(crate) struct Consumer<P> {

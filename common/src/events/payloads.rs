@@ -40,6 +40,17 @@ pub struct OrderCreated {
 }
 payload!(OrderCreated = "order.created");
 
+/// An order that was accepted is not answered at once, and its customer may hear that it is known.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct OrderReceived {
+    pub order_id: OrderId,
+    pub user_id: UserId,
+    pub version: i32,
+    pub amount: Money,
+}
+payload!(OrderReceived = "order.received");
+
 /// Stock is locked; the customer owes `amount`, until the deadline. Said once in an order's life, and again, as it was,
 /// where nothing has come of it for long.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -162,8 +173,13 @@ pub struct OrderRefunded {
 payload!(OrderRefunded = "order.refunded");
 
 /// For order-api alone, from itself: it is time to look. It names no order, for the truth is in the table.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub struct OrderWakeup {}
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct OrderWakeup {
+    /// Where it is a marker: when it was sent, by the database's clock.
+    #[serde(with = "time::serde::rfc3339::option", skip_serializing_if = "Option::is_none", default)]
+    pub sent_at: Option<OffsetDateTime>,
+}
 payload!(OrderWakeup = "order.wakeup");
 
 /// All of an order's stock is locked.

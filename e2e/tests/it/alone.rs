@@ -88,6 +88,13 @@ impl Alone {
         assert!(self.vhost.publish_all("events", P::TYPE, parcels).await);
     }
 
+    /// The deadline of every order that waits is now.
+    pub(crate) async fn time_passes(&self) {
+        let sql = "UPDATE orders.orders SET deadline = now() WHERE status IN ('pending', 'awaiting_payment');
+                   UPDATE orders.wakeups SET due = now()";
+        self.database.connect().await.batch_execute(sql).await.unwrap();
+    }
+
     /// Waits until so many wait for an order's next step.
     pub(crate) async fn until_watchers(&self, count: f64) {
         self.api.until_metric("conveyor_watchers", |watchers| watchers == count).await;
@@ -146,4 +153,9 @@ pub(crate) const END: &str = "\r\n0\r\n\r\n";
 /// Waits until something of the database counts so many.
 pub(crate) async fn until_count(database: &Database, sql: &str, wanted: i64) {
     eventually(LONG, &format!("{wanted} by {sql}"), async || (database.count(sql).await == wanted).then_some(())).await;
+}
+
+pub(crate) async fn until_at_least(database: &Database, sql: &str, wanted: i64) {
+    let what = format!("{wanted} or more by {sql}");
+    eventually(LONG, &what, async || (database.count(sql).await >= wanted).then_some(())).await;
 }

@@ -9,8 +9,8 @@ use std::collections::BTreeMap;
 
 use common::{
     events::{
-        Event, OrderCancelled, OrderCreated, OrderExpired, OrderPaid, OrderPaymentDeclined, OrderPaymentFailed,
-        OrderPaymentReminder, OrderRefunded, OrderRejected, Payload, pack,
+        Event, OrderCancelled, OrderExpired, OrderPaid, OrderPaymentDeclined, OrderPaymentFailed, OrderPaymentReminder,
+        OrderReceived, OrderRefunded, OrderRejected, Payload, pack,
     },
     ids::{OrderId, TransactionId},
 };
@@ -116,8 +116,8 @@ pub(crate) fn event<P: Payload>(order: OrderId, user: &str, version: i32, more: 
     Event::new("test", order.to_string(), None, &payload).unwrap()
 }
 
-pub(crate) fn created(order: OrderId, user: &str) -> Event {
-    event::<OrderCreated>(order, user, 1, json!({"amount": 10_050, "items": []}))
+pub(crate) fn received(order: OrderId, user: &str) -> Event {
+    event::<OrderReceived>(order, user, 1, json!({"amount": 10_050}))
 }
 
 pub(crate) fn paid(order: OrderId, user: &str) -> Event {
@@ -140,7 +140,7 @@ async fn each_outcome_is_told_by_mail() {
     let back = json!({"transactionId": transaction, "amount": 10_050});
     let new = OrderId::generate;
     let told = [
-        (created(new(), CUSTOMER), "We have received your order", "over 100.50 USD"),
+        (received(new(), CUSTOMER), "We have received your order", "over 100.50 USD"),
         (paid(new(), CUSTOMER), "Your order is paid", "has been successfully paid: 100.50 USD"),
         (
             event::<OrderRejected>(new(), CUSTOMER, 2, missing),
@@ -190,7 +190,7 @@ async fn only_what_the_shop_wants_to_tell_is_told() {
     let post = Post::start(&[("CONVEYOR__NOTIFICATIONS__TELLS", "order.paid,order.expired")]).await;
     let order = OrderId::generate();
     let told = paid(order, CUSTOMER);
-    post.say(&[created(order, CUSTOMER), told.clone()]).await;
+    post.say(&[received(order, CUSTOMER), told.clone()]).await;
     let mails = post.until_mails(1).await;
     assert_eq!(mails[0].message_id, message_id(&told));
     assert_clean(&post.database, &post.vhost).await;

@@ -3,10 +3,12 @@
 mod asking;
 mod books;
 mod callbacks;
+mod crowds;
 mod paying;
 mod refunds;
 pub(crate) mod secrets;
 mod shown;
+mod stopping;
 mod stored;
 mod together;
 mod trouble;
@@ -85,9 +87,12 @@ impl Till {
     }
 
     async fn say<P: Payload>(&self, order: OrderId, payload: &P) {
-        let event = Event::new("test", order.to_string(), None, payload).unwrap();
-        let parcel = format!("[{}]", serde_json::to_string(&event).unwrap());
-        assert!(self.vhost.publish("events", P::TYPE, parcel.as_bytes()).await);
+        self.say_event(&Event::new("test", order.to_string(), None, payload).unwrap(), "events", P::TYPE).await;
+    }
+
+    async fn say_event(&self, event: &Event, exchange: &str, routing_key: &str) {
+        let parcel = format!("[{}]", serde_json::to_string(event).unwrap());
+        assert!(self.vhost.publish(exchange, routing_key, parcel.as_bytes()).await);
     }
 
     /// Says that this user owes for an order, for a quarter of an hour.

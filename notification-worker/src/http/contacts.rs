@@ -14,7 +14,7 @@ use common::{
 };
 use serde::{Deserialize, Serialize};
 
-use super::{failed, user_of};
+use super::{UNREACHABLE, user_of};
 use crate::{
     contact::{Channel, Contact, Email, Phone},
     store,
@@ -101,7 +101,7 @@ pub(super) async fn store(
     let user_id = named(path)?;
     may_change(&caller, &user_id)?;
     let contact = put.check()?;
-    store::put_contact(&state.db, &user_id, &contact).await.map_err(failed)?;
+    state.turns.take(UNREACHABLE, store::put_contact(&state.db, &user_id, &contact)).await?;
     tracing::info!(user.id = %user_id, by = %caller.user_id, channel = contact.channel.as_str(), "a contact was stored");
     Ok(Json(Shown::new("Contact stored", user_id, &contact)))
 }
@@ -116,7 +116,8 @@ pub(super) async fn show(
     if !caller.may_see(&user_id) {
         return Err(unknown());
     }
-    let contact = store::find_contact(&state.db, &user_id).await.map_err(failed)?.ok_or_else(unknown)?;
+    let found = store::find_contact(&state.db, &user_id);
+    let contact = state.turns.take(UNREACHABLE, found).await?.ok_or_else(unknown)?;
     Ok(Json(Shown::new("Contact found", user_id, &contact)))
 }
 
@@ -127,7 +128,7 @@ pub(super) async fn forget(
 ) -> Result<Json<Forgotten>, Problem> {
     let user_id = named(path)?;
     may_change(&caller, &user_id)?;
-    if !store::delete_contact(&state.db, &user_id).await.map_err(failed)? {
+    if !state.turns.take(UNREACHABLE, store::delete_contact(&state.db, &user_id)).await? {
         return Err(unknown());
     }
     tracing::info!(user.id = %user_id, by = %caller.user_id, "a contact was deleted");

@@ -6,7 +6,7 @@ use axum::{
 };
 use common::{
     auth::{Caller, Scope},
-    db::DbError,
+    db::{Db, DbError},
     http::Problem,
     ids::{OrderId, UserId},
 };
@@ -15,7 +15,7 @@ use time::{OffsetDateTime, format_description::well_known::Rfc3339};
 use tokio_postgres::Row;
 use uuid::Uuid;
 
-use super::{failed, mask};
+use super::{UNREACHABLE, mask};
 
 #[derive(Serialize)]
 #[serde(rename_all = "camelCase")]
@@ -65,19 +65,29 @@ pub(super) async fn show(
     path: Result<Path<String>, PathRejection>,
 ) -> Result<Json<Shown>, Problem> {
     let order_id: OrderId = path.ok().and_then(|Path(id)| id.parse().ok()).ok_or_else(unknown)?;
-    let rows = state.db.query(include_str!("../store/show_order.sql"), &[&order_id.0]).await.map_err(failed)?;
+    let rows = state.turns.take(UNREACHABLE, read(&state.db, order_id)).await?;
     let first = rows.first().ok_or_else(unknown)?;
-    let user_id = user_of(first).map_err(failed)?;
+    let user_id = user_of(first).map_err(|error| odd(&error))?;
     if !caller.may_see(&user_id) {
         return Err(unknown());
     }
     let is_own = caller.has(Scope::Customer) && caller.user_id == user_id;
     // Staff need to recognise an address, not to have it.
     let masked = !is_own && !caller.has(Scope::Admin) && !caller.has(Scope::Service);
-    let contact = reached(first, masked).map_err(failed)?;
+    let contact = reached(first, masked).map_err(|error| odd(&error))?;
     let notifications: Result<_, DbError> = rows.iter().map(|row| notification(row, masked)).collect();
-    let notifications = notifications.map_err(failed)?;
+    let notifications = notifications.map_err(|error| odd(&error))?;
     Ok(Json(Shown { code: 200, message: "Notifications found", order_id, user_id, contact, notifications }))
+}
+
+async fn read(db: &Db, order_id: OrderId) -> Result<Vec<Row>, DbError> {
+    db.query(include_str!("../store/show_order.sql"), &[&order_id.0]).await
+}
+
+/// What stands in the table is not what this program puts there.
+fn odd(error: &DbError) -> Problem {
+    tracing::error!(%error, "an order's notices cannot be shown");
+    Problem::internal()
 }
 
 fn user_of(row: &Row) -> Result<UserId, DbError> {

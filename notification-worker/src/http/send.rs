@@ -15,7 +15,7 @@ use serde::{Deserialize, Serialize};
 use sha2::{Digest as _, Sha256};
 use uuid::Uuid;
 
-use super::{codes, failed, user_of};
+use super::{UNREACHABLE, codes, user_of};
 use crate::{
     contact::Channel,
     store::{self, Begun, Request},
@@ -102,13 +102,13 @@ pub(super) async fn send(
     caller.must_have(Scope::Service)?;
     let key = key(&headers)?;
     let wanted = body.check()?;
-    let contact = store::find_contact(&state.db, &wanted.user_id).await.map_err(failed)?;
+    let contact = state.turns.take(UNREACHABLE, store::find_contact(&state.db, &wanted.user_id)).await?;
     let to = contact.and_then(|contact| contact.address(wanted.channel)).ok_or_else(|| {
         Problem::new(codes::NO_CONTACT, format!("the user has no contact for {}", wanted.channel.as_str()))
     })?;
     let id = key.map_or_else(Uuid::now_v7, |key| named(&caller.user_id, &key));
     let request = Request { id, user_id: &wanted.user_id, channel: wanted.channel, hash: wanted.hash() };
-    match store::begin(&state.db, &request, state.claim_for).await.map_err(failed)? {
+    match state.turns.take(UNREACHABLE, store::begin(&state.db, &request, state.claim_for)).await? {
         Begun::Ours => {}
         Begun::Sent => return Ok(Json(SENT)),
         Begun::Another => {
@@ -127,10 +127,12 @@ pub(super) async fn send(
         Err(NotSent::ForGood(_)) => "refused",
         Err(_) => "pending",
     };
+    let turn = state.turns.must().await;
     // Whether or not this can be noted, it is as it is.
     if let Err(error) = store::end(&state.db, id, became).await {
         tracing::warn!(message.id = %id, became, %error, "what came of a request could not be noted");
     }
+    drop(turn);
     match sent {
         Ok(()) => Ok(Json(SENT)),
         Err(NotSent::ForGood(why)) => {

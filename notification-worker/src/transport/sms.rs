@@ -1,7 +1,7 @@
 //! SMS, by a provider that is asked over HTTP.
 
 use bytes::Bytes;
-use common::{config::ConfigError, db::describe};
+use common::{breaker::Names, config::ConfigError, db::describe};
 use http_body_util::{BodyExt as _, Full, Limited};
 use hyper::{
     Request, StatusCode, Uri,
@@ -13,6 +13,7 @@ use hyper_util::{
     rt::TokioExecutor,
 };
 use secrecy::ExposeSecret as _;
+use serde::Deserialize;
 use serde_json::json;
 
 use super::{Letter, NotSent, Transport};
@@ -62,13 +63,15 @@ impl Sms {
         let answer = self.client.request(request).await.map_err(|error| describe(&error))?;
         let status = answer.status();
         let body = Limited::new(answer.into_body(), ANSWER_BYTES).collect().await.map_err(|error| error.to_string())?;
-        Ok((status, String::from_utf8_lossy(&body.to_bytes()).chars().take(200).collect()))
+        Ok((status, String::from_utf8_lossy(&body.to_bytes()).into_owned()))
     }
 }
 
 impl Transport for Sms {
     type Address = Phone;
     const CHANNEL: Channel = Channel::Sms;
+    const NAMES: Names =
+        Names { what: "the SMS provider", gauge: "conveyor_sms_breaker", opened: "conveyor_sms_breaker_opened_total" };
 
     async fn send(&self, to: &Phone, letter: &Letter) -> Result<(), NotSent> {
         let (status, said) = self.ask(to, letter).await.map_err(NotSent::Away)?;
@@ -76,14 +79,22 @@ impl Transport for Sms {
     }
 }
 
-/// What an answer of the provider's means.
+/// Why the provider does not take an SMS, in its own words.
+#[derive(Deserialize)]
+struct Refusal {
+    error: String,
+}
+
+/// What an answer means. Final are the provider's own words about this SMS, and nobody else's: whoever is between us may say
+/// 400 or 404 as well.
 fn verdict(status: StatusCode, said: &str) -> Result<(), NotSent> {
-    let why = || format!("the provider answered {status}: {said}");
-    match status.as_u16() {
-        200..300 => Ok(()),
-        400 | 404 | 410 | 422 => Err(NotSent::ForGood(why())),
-        409 => Err(NotSent::ForNow(why())),
-        // It does not know us, has enough of us for now, or is in trouble.
+    let why = || format!("the provider answered {status}: {}", said.chars().take(200).collect::<String>());
+    let error = serde_json::from_str::<Refusal>(said).map_or_else(|_| String::new(), |refusal| refusal.error);
+    match (status.as_u16(), error.as_str()) {
+        (200..300, _) => Ok(()),
+        (400, "bad_number" | "bad_text") => Err(NotSent::ForGood(why())),
+        (400, "bad_request" | "bad_key") | (409, "other_body") => Err(NotSent::ForNow(why())),
+        // It does not know us, has enough of us for now, or is in trouble; or it is not the provider who answers.
         _ => Err(NotSent::Away(why())),
     }
 }
@@ -94,12 +105,14 @@ mod tests {
 
     #[test]
     fn an_answer_says_whose_fault_it_is() {
-        let of = |status| verdict(StatusCode::from_u16(status).unwrap(), "x");
-        assert_eq!(of(202), Ok(()));
-        assert!(matches!(of(400), Err(NotSent::ForGood(_))));
-        assert!(matches!(of(409), Err(NotSent::ForNow(_))));
-        for status in [301, 401, 403, 429, 500, 503] {
-            assert!(matches!(of(status), Err(NotSent::Away(_))), "{status}");
+        let of = |status, said: &str| verdict(StatusCode::from_u16(status).unwrap(), said);
+        let error = |name: &str| json!({"error": name, "message": "x".repeat(1_000)}).to_string();
+        assert_eq!(of(202, "x"), Ok(()));
+        assert!(matches!(of(400, &error("bad_number")), Err(NotSent::ForGood(_))));
+        assert!(matches!(of(400, &error("bad_request")), Err(NotSent::ForNow(_))));
+        assert!(matches!(of(409, &error("other_body")), Err(NotSent::ForNow(_))));
+        for status in [301, 400, 401, 403, 404, 409, 410, 422, 429, 500, 503] {
+            assert!(matches!(of(status, "<h1>nginx</h1>"), Err(NotSent::Away(_))), "{status}");
         }
     }
 

@@ -9,7 +9,7 @@ use std::{
     time::{Duration, Instant},
 };
 
-use common::{config::ConfigError, db::describe};
+use common::{breaker::Names, config::ConfigError, db::describe};
 use lettre::{
     Message,
     message::{Mailbox, header},
@@ -147,6 +147,11 @@ fn message_id(letter: &Letter, domain: &str) -> String {
 impl Transport for Smtp {
     type Address = Email;
     const CHANNEL: Channel = Channel::Email;
+    const NAMES: Names = Names {
+        what: "the mail server",
+        gauge: "conveyor_email_breaker",
+        opened: "conveyor_email_breaker_opened_total",
+    };
 
     /// On whichever connection this ends early, it ends with it.
     async fn send(&self, to: &Email, letter: &Letter) -> Result<(), NotSent> {

@@ -10,24 +10,25 @@ use common::{
     ids::OrderId,
     outbox::Outbox,
 };
+use time::OffsetDateTime;
 use uuid::Uuid;
 
 use crate::{
     announce::announce,
-    caught_up::Markers,
     order::{Happened, Next, next},
-    store::{self, Transition},
+    store::{self, Transition, listeners},
 };
 
 pub(crate) struct Progress {
-    pub markers: Markers,
+    /// This process, among those that hear the workers.
+    pub listener: Uuid,
 }
 
 /// What an event is here for.
 enum Report {
     Of(OrderId, Happened),
-    /// What was sent before it has been heard.
-    Marker,
+    /// What was handed over before it has been dealt with. It was sent at this moment; an older version did not say so.
+    Marker(Option<OffsetDateTime>),
 }
 
 impl Handler for Progress {
@@ -35,7 +36,7 @@ impl Handler for Progress {
         let reports: Vec<Result<Report, String>> = events.iter().map(report).collect();
         let about = |report: &Report| match report {
             Report::Of(id, _) => Some(id.0),
-            Report::Marker => None,
+            Report::Marker(_) => None,
         };
         let mut ids: Vec<Uuid> = reports.iter().flatten().filter_map(about).collect();
         ids.sort_unstable();
@@ -44,11 +45,12 @@ impl Handler for Progress {
 
         let mut verdicts = Vec::with_capacity(events.len());
         let mut transitions = Vec::new();
+        let mut marker = None;
         for (event, report) in events.iter().zip(reports) {
             let (id, happened) = match report {
                 Ok(Report::Of(id, happened)) => (id, happened),
-                Ok(Report::Marker) => {
-                    self.markers.heard(event.id);
+                Ok(Report::Marker(sent_at)) => {
+                    marker = marker.max(sent_at);
                     verdicts.push(Verdict::Done);
                     continue;
                 }
@@ -78,6 +80,9 @@ impl Handler for Progress {
             });
         }
         store::record(tx, transitions);
+        if let Some(sent_at) = marker {
+            listeners::note(tx, self.listener, sent_at);
+        }
         Ok(verdicts)
     }
 }
@@ -112,7 +117,10 @@ fn report(event: &Event) -> Result<Report, String> {
             let PaymentRefunded { order_id, transaction_id, .. } = event.payload()?;
             (order_id, Happened::Refunded { transaction_id })
         }
-        OrderWakeup::TYPE => return Ok(Report::Marker),
+        OrderWakeup::TYPE => {
+            let OrderWakeup { sent_at } = event.payload()?;
+            return Ok(Report::Marker(sent_at));
+        }
         other => return Err(format!("nothing here understands {other}")),
     };
     Ok(Report::Of(id, happened))

@@ -1,4 +1,7 @@
-use super::*;
+use super::{
+    again::{Step, again},
+    *,
+};
 
 const AMOUNT: Money = Money(100);
 
@@ -199,15 +202,58 @@ fn the_wrong_amount_is_never_taken_for_payment() {
     assert!(matches!(next(&order(Status::AwaitingPayment, 100), &happened), Next::Absurd(_)));
 }
 
+/// The order after all of this, its timeline, and all that was said, but for what was overtaken.
+fn told(happened: &[Happened]) -> (Order, Vec<Step>, Vec<Announcement>) {
+    let mut order = order(Status::Pending, 100);
+    let (mut steps, mut said) = (Vec::new(), Vec::new());
+    for happened in happened {
+        let Next::Changed { order: after, announcements, detail } = next(&order, happened) else {
+            panic!("{happened:?} of {order:?}")
+        };
+        steps.push(Step { version: after.version, status: after.status, detail: detail.unwrap_or_default() });
+        if after.status.is_answered() && !order.status.is_answered() || after.status == Status::AwaitingPayment {
+            said.clear();
+        }
+        said.extend(announcements);
+        order = after;
+    }
+    (order, steps, said)
+}
+
 #[test]
 fn what_may_have_been_lost_is_said_again_as_it_was() {
-    let (due, announced) = step(&order(Status::Pending, 100), &Happened::StockLocked);
-    assert_eq!(again(&due), Some(announced));
-    let (refunding, announced) = step(&order(Status::Expired, 100), &captured(TransactionId::generate()));
-    assert_eq!(again(&refunding), Some(announced));
-    for (status, _) in Status::NAMES.into_iter().filter(|(status, _)| status.is_over()) {
-        assert_eq!(again(&holding(status, TransactionId::generate())), None, "{status}");
+    let transaction_id = TransactionId::generate();
+    let (locked, paid, refunded) =
+        (|| Happened::StockLocked, || captured(transaction_id), || Happened::Refunded { transaction_id });
+    let cancel = |by| Happened::CancelAsked { by };
+    let lives = [
+        vec![],
+        vec![locked()],
+        vec![locked(), paid()],
+        vec![Happened::StockRefused(Vec::new())],
+        vec![locked(), declined(1, 1), declined(2, 0)],
+        vec![at(15)],
+        vec![locked(), at(11), at(15)],
+        vec![locked(), cancel(Canceller::Customer)],
+        vec![locked(), at(15), paid()],
+        vec![locked(), declined(1, 0), paid()],
+    ];
+    for life in lives {
+        let (order, steps, said) = told(&life);
+        assert_eq!(again(&order, &steps), said, "{life:?}");
     }
+    // What is over by now is not asked for any more.
+    let is_due = |said: &Announcement| matches!(said, Announcement::RefundDue(_));
+    for life in
+        [vec![locked(), at(15), paid(), refunded()], vec![locked(), paid(), cancel(Canceller::Shop), refunded()]]
+    {
+        let (order, steps, mut said) = told(&life);
+        said.retain(|said| !is_due(said) && !matches!(said, Announcement::Paid(_)));
+        assert_eq!(again(&order, &steps), said, "{life:?}");
+    }
+    // What was paid once and is off now.
+    let (order, steps, said) = told(&[locked(), paid(), cancel(Canceller::Shop)]);
+    assert_eq!(again(&order, &steps), said[1..]);
 }
 
 #[test]

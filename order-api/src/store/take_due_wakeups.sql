@@ -1,6 +1,6 @@
-SELECT id, orders, looks, now() AS now
+SELECT id, orders, looks
 FROM wakeups
-WHERE due <= now()
+WHERE due <= $2
 ORDER BY due
 LIMIT $1
 FOR UPDATE SKIP LOCKED

@@ -1,15 +1,16 @@
 //! When to look at which orders again.
 
 use common::{
-    db::{DbError, Tx},
+    db::{Db, DbError, Tx},
     events::Line,
+    ids::OrderId,
     params,
 };
 use time::OffsetDateTime;
 use tokio_postgres::Row;
 use uuid::Uuid;
 
-use crate::order::Order;
+use crate::order::{Order, again::Step};
 
 /// How long a refund may take before it is asked for again.
 pub(crate) const REFUND_MS: i64 = 60_000;
@@ -25,12 +26,14 @@ pub(crate) struct Wakeup {
     pub looks: i32,
 }
 
-/// An order that has not come to its end.
+/// An order, and what is needed to say again how it stands.
 pub(crate) struct Open {
     pub order: Order,
     pub created_at: OffsetDateTime,
     /// What was ordered, where that is still to be locked.
     pub lines: Option<Vec<Line>>,
+    /// Its timeline, where it has an outcome.
+    pub steps: Vec<Step>,
 }
 
 /// Has these orders looked at after so long.
@@ -41,27 +44,60 @@ pub(crate) fn insert(tx: &mut Tx, after_ms: i64, orders: Vec<Uuid>) {
     );
 }
 
-/// Takes what is due and nobody else has taken, the oldest first, and what time it is.
-pub(crate) async fn take_due(tx: &mut Tx) -> Result<(Vec<Wakeup>, Option<OffsetDateTime>), DbError> {
-    let rows = tx.query(include_str!("take_due_wakeups.sql"), &[&MOST_ROWS]).await?;
-    let now = rows.first().map(|row| row.try_get("now")).transpose()?;
-    let wakeup =
-        |row: &Row| Ok(Wakeup { id: row.try_get("id")?, orders: row.try_get("orders")?, looks: row.try_get("looks")? });
-    Ok((rows.iter().map(wakeup).collect::<Result<_, DbError>>()?, now))
+/// Since when it is time to look at something that nobody is looking at.
+pub(crate) async fn first_due(db: &Db) -> Result<Option<OffsetDateTime>, DbError> {
+    let rows = db.query(include_str!("first_due_wakeup.sql"), &[]).await?;
+    Ok(rows.first().map(|row| row.try_get(0)).transpose()?)
 }
 
-/// Reads those of the orders that have not come to their end.
-pub(crate) async fn read_open(tx: &mut Tx, ids: &[Uuid]) -> Result<Vec<Open>, DbError> {
-    let rows = tx.query(include_str!("read_open_orders.sql"), &[&ids]).await?;
-    let open = |row: &Row| {
-        let lines: Option<&str> = row.try_get("lines")?;
-        Ok(Open {
-            order: super::order(row)?,
-            created_at: row.try_get("created_at")?,
-            lines: lines.map(serde_json::from_str).transpose().map_err(DbError::unexpected)?,
-        })
+/// Takes what was due at that moment and nobody else has taken, the oldest first.
+pub(crate) async fn take_due(tx: &mut Tx, by: OffsetDateTime) -> Result<Vec<Wakeup>, DbError> {
+    let rows = tx.query(include_str!("take_due_wakeups.sql"), &[&MOST_ROWS, &by]).await?;
+    let wakeup =
+        |row: &Row| Ok(Wakeup { id: row.try_get("id")?, orders: row.try_get("orders")?, looks: row.try_get("looks")? });
+    rows.iter().map(wakeup).collect()
+}
+
+/// Reads those of the orders that have not come to their end; and says which of them could not be read.
+pub(crate) async fn read_open(tx: &mut Tx, ids: &[Uuid]) -> Result<(Vec<Open>, Vec<Uuid>), DbError> {
+    Ok(readable(&tx.query(include_str!("read_open_orders.sql"), &[&ids]).await?))
+}
+
+/// The orders in these rows, and the ids of those that cannot be read: somebody has to mend them, and the others must not
+/// suffer from it.
+pub(super) fn readable(rows: &[Row]) -> (Vec<Open>, Vec<Uuid>) {
+    let (mut open, mut unreadable) = (Vec::with_capacity(rows.len()), Vec::new());
+    for row in rows {
+        match read(row) {
+            Ok(one) => open.push(one),
+            Err(error) => {
+                let id: Option<Uuid> = row.try_get("id").ok();
+                let order = id.map(|id| OrderId(id).to_string());
+                tracing::error!(order.id = order, %error, "an order cannot be read; it is left as it is");
+                metrics::counter!("conveyor_orders_unreadable_total").increment(1);
+                unreadable.extend(id);
+            }
+        }
+    }
+    (open, unreadable)
+}
+
+fn read(row: &Row) -> Result<Open, DbError> {
+    let lines: Option<&str> = row.try_get("lines")?;
+    let versions: Option<Vec<i32>> = row.try_get("versions")?;
+    let statuses: Option<Vec<&str>> = row.try_get("statuses")?;
+    let details: Option<Vec<&str>> = row.try_get("details")?;
+    let steps = versions.into_iter().flatten().zip(statuses.into_iter().flatten()).zip(details.into_iter().flatten());
+    let step = |((version, status), detail): ((i32, &str), &str)| {
+        let status = status.parse().map_err(DbError::unexpected)?;
+        Ok(Step { version, status, detail: detail.to_owned() })
     };
-    rows.iter().map(open).collect()
+    Ok(Open {
+        order: super::order(row)?,
+        created_at: row.try_get("created_at")?,
+        lines: lines.map(serde_json::from_str).transpose().map_err(DbError::unexpected)?,
+        steps: steps.map(step).collect::<Result<_, DbError>>()?,
+    })
 }
 
 /// Has what is left of each looked at again at its time; what nothing is left of is done with.

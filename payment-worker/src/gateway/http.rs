@@ -1,11 +1,12 @@
 //! A gateway that is asked over HTTP: each question within a time, again with growing pauses, under one key.
 
-use std::time::Duration;
+use std::{net::IpAddr, time::Duration};
 
 use axum::http::{HeaderValue, Method, Request, StatusCode, Uri, header};
 use bytes::Bytes;
-use common::{Backoff, money::Currency};
+use common::{Backoff, breaker, money::Currency};
 use http_body_util::{BodyExt as _, Full, Limited};
+use hyper_rustls::{HttpsConnector, HttpsConnectorBuilder};
 use hyper_util::{
     client::legacy::{Client, connect::HttpConnector},
     rt::{TokioExecutor, TokioTimer},
@@ -22,14 +23,16 @@ use crate::card::Card;
 
 /// What the same question may be answered better to, a little later.
 const RETRYABLE: [u16; 7] = [408, 425, 429, 500, 502, 503, 504];
-/// Of these nothing was done, and the gateway is well: it wants to be asked less often, or at another time.
+/// With these the gateway is well: it wants to be asked less often, or at another time.
 const NOT_NOW: [u16; 3] = [408, 425, 429];
+/// With this one nothing was done. The others come as well from somebody between us who gave up waiting.
+const TOO_OFTEN: u16 = 429;
 /// The longest answer that is read.
 const ANSWER_BYTES: usize = 64 * 1024;
 
 /// How the gateway is asked.
 pub struct Options {
-    /// `http://host:port`, without a path's last slash.
+    /// `https://host`, without a path's last slash; `http://` only where nothing can be lost on the way.
     pub url: String,
     pub key: SecretString,
     pub currency: Currency,
@@ -47,7 +50,7 @@ pub struct Options {
 pub struct HttpGateway {
     options: Options,
     authorization: HeaderValue,
-    client: Client<HttpConnector, Full<Bytes>>,
+    client: Client<HttpsConnector<HttpConnector>, Full<Bytes>>,
     throttle: Throttle,
 }
 
@@ -73,23 +76,30 @@ struct Reply {
 impl HttpGateway {
     /// `Err` says what is wrong with the settings.
     pub fn new(options: Options) -> Result<Self, String> {
-        let uri: Option<Uri> = options.url.parse().ok();
-        if !uri.is_some_and(|uri| uri.scheme_str() == Some("http") && uri.host().is_some()) {
-            // One that is further away is reached through a proxy beside the service, which speaks TLS.
-            return Err("payments.gateway_url: not an http:// URL, such as http://127.0.0.1:8090".to_owned());
-        }
+        check_url(&options)?;
         let mut authorization = HeaderValue::try_from(format!("Bearer {}", options.key.expose_secret()))
             .map_err(|_| "payments.gateway_key: not a key that fits a header".to_owned())?;
         authorization.set_sensitive(true);
         let mut connector = HttpConnector::new();
         connector.set_connect_timeout(Some(options.call_timeout));
         connector.set_nodelay(true);
+        connector.enforce_http(false);
+        let connector = HttpsConnectorBuilder::new()
+            .with_native_roots()
+            .map_err(|error| format!("payments.gateway_url: there are no certificates to trust: {error}"))?
+            .https_or_http()
+            .enable_http1()
+            .wrap_connector(connector);
         let client = Client::builder(TokioExecutor::new())
             .pool_idle_timeout(Duration::from_secs(20))
             .pool_timer(TokioTimer::new())
             .build(connector);
-        let throttle =
-            Throttle::new(options.breaker_failures, options.breaker_rest, options.at_once, options.per_second);
+        let limits = breaker::Limits {
+            trips_at: options.breaker_failures,
+            rests: options.breaker_rest,
+            rests_most: options.breaker_rest,
+        };
+        let throttle = Throttle::new(limits, options.at_once, options.per_second);
         Ok(Self { options, authorization, client, throttle })
     }
 
@@ -110,7 +120,7 @@ impl HttpGateway {
                     let not_now = NOT_NOW.contains(&reply.status.as_u16());
                     turn.went(not_now);
                     count(if not_now { "not_now" } else { "failed" });
-                    trouble.may_be_heard |= !not_now;
+                    trouble.may_be_heard |= reply.status.as_u16() != TOO_OFTEN;
                     trouble.why = format!("the gateway answered {}", reply.status.as_u16());
                     pause = reply.retry_after;
                 }
@@ -128,10 +138,9 @@ impl HttpGateway {
                 }
             }
             if left > 0 {
-                if let Some(pause) = pause {
-                    tokio::time::sleep(pause.min(self.options.backoff_most)).await;
-                }
-                backoff.wait().await;
+                // The longer of the two, so that no pause is longer than was reckoned with.
+                let asked_for = tokio::time::sleep(pause.unwrap_or_default().min(self.options.backoff_most));
+                tokio::join!(asked_for, backoff.wait());
             }
         }
         Err(trouble)
@@ -189,7 +198,7 @@ impl PaymentGateway for HttpGateway {
             method: means.into(),
         });
         let reply = self.post("/v1/charges", Some(&key), body).await;
-        if let Ok(Reply { status: StatusCode::BAD_REQUEST | StatusCode::UNPROCESSABLE_ENTITY, .. }) = &reply {
+        if reply.as_ref().is_ok_and(|reply| is_refusal(reply, &NOT_ACCEPTED)) {
             return Answer::Declined { reason: "not_accepted".to_owned() };
         }
         charge_answer(reply, charge)
@@ -215,7 +224,7 @@ impl PaymentGateway for HttpGateway {
                 Some(reply) => reply.answer(&key, charge.amount),
                 None => RefundAnswer::Unknown { why: UNREADABLE.to_owned() },
             },
-            Ok(Reply { status: StatusCode::BAD_REQUEST | StatusCode::NOT_FOUND, .. }) => {
+            Ok(reply) if is_refusal(&reply, &NOT_ACCEPTED) || is_refusal(&reply, &NO_REFUND) => {
                 RefundAnswer::Refused { reason: "not_accepted".to_owned() }
             }
             Ok(reply) => RefundAnswer::Unknown { why: unexpected(&reply) },
@@ -230,9 +239,7 @@ impl PaymentGateway for HttpGateway {
                 Some(reply) => reply.stored(),
                 None => Err(NoToken::Away { why: UNREADABLE.to_owned() }),
             },
-            Ok(Reply { status: StatusCode::BAD_REQUEST | StatusCode::UNPROCESSABLE_ENTITY, .. }) => {
-                Err(NoToken::Refused)
-            }
+            Ok(reply) if is_refusal(&reply, &NOT_ACCEPTED) => Err(NoToken::Refused),
             Ok(reply) => Err(NoToken::Away { why: unexpected(&reply) }),
             Err(Trouble { why, .. }) => Err(NoToken::Away { why }),
         }
@@ -240,6 +247,35 @@ impl PaymentGateway for HttpGateway {
 
     fn room(&self) -> usize {
         self.throttle.room()
+    }
+}
+
+/// Final are the gateway's own words and nobody else's: a proxy between us may say 400 or 404 too.
+const NOT_ACCEPTED: [&str; 6] = ["bad_amount", "bad_card", "bad_key", "bad_method", "bad_request", "bad_token"];
+const NO_REFUND: [&str; 4] = ["amount_too_large", "not_captured", "not_found", "too_many_refunds"];
+
+fn is_refusal(reply: &Reply, words: &[&str]) -> bool {
+    let is_final = [StatusCode::BAD_REQUEST, StatusCode::NOT_FOUND, StatusCode::UNPROCESSABLE_ENTITY];
+    is_final.contains(&reply.status)
+        && read::<wire::Refusal>(reply).is_some_and(|refusal| words.contains(&refusal.error.as_str()))
+}
+
+/// Keys and cards go in the clear only to a gateway on this machine, or to a sandbox, where nothing real can be charged.
+fn check_url(options: &Options) -> Result<(), String> {
+    let refused = |why: &str| Err(format!("payments.gateway_url: {why}"));
+    let uri: Option<Uri> = options.url.parse().ok();
+    let Some(host) = uri.as_ref().and_then(Uri::host).filter(|host| !host.is_empty()) else {
+        return refused("not a URL, such as https://gateway.example");
+    };
+    let is_here = |host: &str| {
+        let address = host.trim_start_matches('[').trim_end_matches(']').parse::<IpAddr>();
+        host == "localhost" || address.is_ok_and(|address| address.is_loopback())
+    };
+    match uri.as_ref().and_then(Uri::scheme_str) {
+        Some("https") => Ok(()),
+        Some("http") if is_here(host) || options.key.expose_secret().starts_with("sandbox") => Ok(()),
+        Some("http") => refused("http:// is for this machine, or with a gateway_key of the sandbox; use https://"),
+        _ => refused("neither https:// nor http://"),
     }
 }
 

@@ -109,6 +109,12 @@ impl ChargeReply {
     }
 }
 
+/// Why the gateway does not take what it was asked.
+#[derive(Deserialize)]
+pub(super) struct Refusal {
+    pub error: String,
+}
+
 /// A refund as it stands.
 #[derive(Deserialize)]
 #[serde(rename_all = "camelCase")]

@@ -12,6 +12,7 @@ use common::{
     ids::{OrderId, TransactionId},
     outbox::Outbox,
 };
+use uuid::Uuid;
 
 use crate::{
     announce::announce,
@@ -19,7 +20,7 @@ use crate::{
     outcomes::{self, Said},
     payment::{self, Attempt, News, OnRefund, Refund},
     settings::Rules,
-    store::{self, FollowUp},
+    store::{self, FollowUp, Settled},
 };
 
 pub(crate) struct Settle<G> {
@@ -30,11 +31,13 @@ pub(crate) struct Settle<G> {
 /// Money to be given back, and what brought it about.
 pub(crate) struct Effect {
     attempt: Attempt,
+    event: Uuid,
     traceparent: Option<String>,
 }
 
 pub(crate) struct Outcome {
     id: TransactionId,
+    event: Uuid,
     answer: RefundAnswer,
     traceparent: Option<String>,
 }
@@ -71,44 +74,52 @@ impl<G: PaymentGateway> EffectHandler for Settle<G> {
                     Step::Settled(Verdict::Done)
                 }
                 Ok(Asked::Refund(due)) => match attempts.get(&due.transaction_id) {
-                    Some(attempt) if attempt.order_id == due.order_id => match payment::refund_due(attempt, due.amount)
-                    {
-                        OnRefund::Refund if seen.insert(attempt.id) => {
-                            let traceparent = event.traceparent.clone();
-                            begun.push((attempt.id, Refund::Due, None));
-                            follow_ups.push(FollowUp {
-                                id: attempt.id,
-                                after_ms: self.rules.lease_ms,
-                                traceparent: traceparent.clone(),
-                            });
-                            Step::Perform(Effect { attempt: attempt.clone(), traceparent })
+                    Some(attempt) if attempt.order_id == due.order_id => {
+                        match payment::refund_due(attempt, due.amount, event.id) {
+                            OnRefund::Refund if seen.insert(attempt.id) => {
+                                let traceparent = event.traceparent.clone();
+                                begun.push(Settled {
+                                    id: attempt.id,
+                                    refund: Refund::Due,
+                                    why: None,
+                                    refused_event: None,
+                                });
+                                follow_ups.push(FollowUp {
+                                    id: attempt.id,
+                                    after_ms: self.rules.lease_ms,
+                                    traceparent: traceparent.clone(),
+                                });
+                                Step::Perform(Effect { attempt: attempt.clone(), event: event.id, traceparent })
+                            }
+                            OnRefund::Refund | OnRefund::Told => Step::Settled(Verdict::Done),
+                            OnRefund::Follow => {
+                                abandoned.push((attempt.id, event.traceparent.clone()));
+                                Step::Settled(Verdict::Done)
+                            }
+                            OnRefund::Say => {
+                                announce(outbox, cause, attempt, News::Refunded)?;
+                                Step::Settled(Verdict::Done)
+                            }
+                            OnRefund::Early => {
+                                Step::Settled(Verdict::Retry("its charge has no outcome yet".to_owned()))
+                            }
+                            OnRefund::Never(why) => Step::Settled(Verdict::Reject(why.to_owned())),
                         }
-                        OnRefund::Refund => Step::Settled(Verdict::Done),
-                        OnRefund::Follow => {
-                            abandoned.push((attempt.id, event.traceparent.clone()));
-                            Step::Settled(Verdict::Done)
-                        }
-                        OnRefund::Say => {
-                            announce(outbox, cause, attempt, News::Refunded)?;
-                            Step::Settled(Verdict::Done)
-                        }
-                        OnRefund::Early => Step::Settled(Verdict::Retry("its charge has no outcome yet".to_owned())),
-                        OnRefund::Never(why) => Step::Settled(Verdict::Reject(why.to_owned())),
-                    },
+                    }
                     _ => Step::Settled(Verdict::Reject("the order has no such payment".to_owned())),
                 },
             });
         }
-        store::settle_refunds(tx, &begun);
+        store::settle_refunds(tx, begun);
         store::follow(tx, follow_ups);
         abandoned.retain(|(id, _)| !seen.contains(id));
         store::follow_abandoned(tx, abandoned);
         Ok(steps)
     }
 
-    async fn perform(&self, Effect { attempt, traceparent }: Effect) -> Outcome {
+    async fn perform(&self, Effect { attempt, event, traceparent }: Effect) -> Outcome {
         let answer = self.gateway.refund(&gateway::Charge::from(&attempt)).await;
-        Outcome { id: attempt.id, answer, traceparent }
+        Outcome { id: attempt.id, event, answer, traceparent }
     }
 
     /// Money that cannot be given back now is come back to until it is; the event has done its part. What the gateway
@@ -119,6 +130,7 @@ impl<G: PaymentGateway> EffectHandler for Settle<G> {
             said: Said::Refund(outcome.answer.clone()),
             tries: 0,
             traceparent: outcome.traceparent.clone(),
+            event: Some(outcome.event),
         });
         let said: Vec<outcomes::Outcome> = said.collect();
         let attempts: HashMap<TransactionId, Attempt> = outcomes::record(tx, outbox, &said, &self.rules).await?;

@@ -2,20 +2,24 @@
 //! before it has answered the request that it is about: the key was written before that was sent.
 
 use axum::{Json, extract::State, http::HeaderMap};
-use common::http::{Code, FieldError, JsonText, Problem, codes::INVALID_FIELD};
+use common::{
+    consumer::Failure,
+    http::{Code, FieldError, JsonText, Problem, codes::INVALID_FIELD},
+};
 use serde_json::{Value, json};
 use time::OffsetDateTime;
 
 use super::codes;
 use crate::{
     gateway::{Answer, CallbackBody, Charge, Happened, PaymentGateway, RefundAnswer, attempt_of},
-    http::SharedState,
-    outcomes::{self, Outcome, Said},
+    http::{self, SharedState, UNREACHABLE},
+    outcomes::{self, Again, Outcome, Said},
     store,
 };
 
-/// A second callback of an event finds what the first has done, and does nothing: what an attempt has become is the
-/// memory, and it forgets nothing, however late the second comes.
+/// A second callback of an event, signed anew, finds what the first has done, and does nothing: what an attempt has become
+/// is the memory, and it forgets nothing, however late the second comes. The same bytes with the same signature are not
+/// the gateway's: it would have signed them anew.
 pub(super) async fn callback<G: PaymentGateway>(
     State(state): SharedState<G>,
     headers: HeaderMap,
@@ -23,10 +27,13 @@ pub(super) async fn callback<G: PaymentGateway>(
 ) -> Result<Json<Value>, Problem> {
     let signature = headers.get("gateway-signature").and_then(|value| value.to_str().ok()).unwrap_or_default();
     let now = OffsetDateTime::now_utc().unix_timestamp();
-    if !state.signatures.as_ref().is_some_and(|signatures| signatures.are_good(signature, text.bytes(), now)) {
-        metrics::counter!("conveyor_callbacks_total", "outcome" => "refused").increment(1);
+    let good = state.signatures.as_ref().and_then(|signatures| {
+        Some(Signed { signature: signatures.good(signature, text.bytes(), now)?, keep_s: signatures.keep_s() })
+    });
+    let Some(signed) = good else {
+        count("refused");
         return Err(Problem::new(codes::INVALID_CALLBACK, "the callback is not signed as it must be, or not of now"));
-    }
+    };
     let body: CallbackBody = text.parse()?;
     let kind = invalid(INVALID_FIELD, "type", "must be of a kind that is known, with what belongs to it");
     let event: String = body.id.chars().filter(char::is_ascii_graphic).take(100).collect();
@@ -37,9 +44,8 @@ pub(super) async fn callback<G: PaymentGateway>(
     };
     let unknown = || Problem::not_found("there is no attempt with this key");
     let (order_id, number) = attempt_of(key).ok_or_else(unknown)?;
-    let attempt =
-        store::find_attempt(&state.units.db, order_id, number).await.map_err(|error| super::database(&error))?;
-    let attempt = attempt.ok_or_else(unknown)?;
+    let found = store::find_attempt(&state.units.db, order_id, number);
+    let attempt = state.turns.take(UNREACHABLE, found).await?.ok_or_else(unknown)?;
     let key = Charge::from(&attempt).key();
     let said = match happened {
         Happened::Charge(charge) => Said::Charge(charge.answer(&key, attempt.amount)),
@@ -49,11 +55,46 @@ pub(super) async fn callback<G: PaymentGateway>(
         return Err(invalid(INVALID_FIELD, "charge", "must be what we asked for, with an outcome"));
     }
     let traceparent = headers.get("traceparent").and_then(|value| value.to_str().ok()).map(str::to_owned);
-    let outcomes = [Outcome { id: attempt.id, said, tries: 0, traceparent }];
-    outcomes::record_now(&state.units, &outcomes, &state.rules).await.map_err(|failure| super::failed(&failure))?;
-    metrics::counter!("conveyor_callbacks_total", "outcome" => "taken").increment(1);
+    let outcome = Outcome { id: attempt.id, said, tries: 0, traceparent, event: None };
+    if !take(&state, &signed, &outcome).await? {
+        count("replayed");
+        return Err(Problem::new(codes::REPLAYED_CALLBACK, "this very callback was taken before"));
+    }
+    count("taken");
     tracing::debug!(event, order = %order_id, "the gateway has called back");
     Ok(Json(json!({"code": 200, "message": "Callback received"})))
+}
+
+/// A signature that is good, and for how long it will be.
+struct Signed {
+    signature: Vec<u8>,
+    keep_s: i64,
+}
+
+/// Whether it was taken: what it says is recorded together with its signature, or, if that is known, not at all.
+async fn take<G>(state: &http::State<G>, signed: &Signed, outcome: &Outcome) -> Result<bool, Problem> {
+    let _turn = state.turns.turn(UNREACHABLE).await?;
+    let mut again = Again::default();
+    loop {
+        match take_once(state, signed, outcome).await {
+            Ok(taken) => return Ok(taken),
+            Err(failure) => again.after(failure).await.map_err(|failure| http::failed(&failure))?,
+        }
+    }
+}
+
+async fn take_once<G>(state: &http::State<G>, signed: &Signed, outcome: &Outcome) -> Result<bool, Failure> {
+    let mut unit = state.units.begin().await?;
+    let is_new = store::take_callback(&mut unit.tx, &signed.signature, signed.keep_s).await?;
+    if is_new {
+        outcomes::record(&mut unit.tx, &mut unit.outbox, std::slice::from_ref(outcome), &state.rules).await?;
+    }
+    unit.commit().await?;
+    Ok(is_new)
+}
+
+fn count(outcome: &'static str) {
+    metrics::counter!("conveyor_callbacks_total", "outcome" => outcome).increment(1);
 }
 
 fn is_outcome(said: &Said) -> bool {

@@ -37,6 +37,9 @@ common::codes! {
     ATTEMPTS_USED_UP = "attempts_used_up", CONFLICT,
         "Payments for this order were declined as often as they may be.",
         "Place a new order.";
+    REPLAYED_CALLBACK = "replayed_callback", UNAUTHORIZED,
+        "These very bytes, signed at that moment, were taken before.",
+        "There is no need to send them again; to be sure that they were heard, sign them anew.";
     INVALID_CALLBACK = "invalid_callback", UNAUTHORIZED,
         "The callback is not signed with our secret, or not of this moment.",
         "Only the payment gateway may send them: `Gateway-Signature: t=<unix seconds>,v1=<hex HMAC-SHA256>`.";

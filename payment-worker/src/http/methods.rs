@@ -13,7 +13,7 @@ use common::{
 use secrecy::SecretString;
 use serde::{Deserialize, Serialize};
 
-use super::{codes, process};
+use super::{UNREACHABLE, codes, process};
 use crate::{
     card::Card,
     gateway::{NoToken, PaymentGateway, StoredMethod},
@@ -65,7 +65,7 @@ pub(super) async fn show<G: PaymentGateway>(
     if !caller.may_see(&user_id) {
         return Err(unknown());
     }
-    let method = store::find_method(&state.units.db, &user_id).await.map_err(|error| super::database(&error))?;
+    let method = state.turns.take(UNREACHABLE, store::find_method(&state.units.db, &user_id)).await?;
     let method = method.ok_or_else(unknown)?.into();
     Ok(Json(Shown { code: 200, message: "Payment method found", user_id, method: Some(method) }))
 }
@@ -78,6 +78,7 @@ pub(super) async fn put<G: PaymentGateway>(
 ) -> Result<Json<Shown>, Problem> {
     let user_id = user_of(path)?;
     may_change(&caller, &user_id)?;
+    let till = state.till()?;
     let NewMethod { card_number, expiry_date, cvv } = text.parse()?;
     drop(text);
     let card = Card::check(card_number, &expiry_date, cvv, state.calendar.today())
@@ -92,8 +93,8 @@ pub(super) async fn put<G: PaymentGateway>(
             Problem::unavailable("the payment gateway cannot be reached; try again shortly")
         }
     })?;
-    drop(card);
-    store::put_method(&state.units.db, &user_id, &method).await.map_err(|error| super::database(&error))?;
+    drop((card, till));
+    state.turns.take(UNREACHABLE, store::put_method(&state.units.db, &user_id, &method)).await?;
     tracing::info!(user = %user_id, by = %caller.user_id, "a payment method was stored");
     Ok(Json(Shown { code: 200, message: "Payment method stored", user_id, method: Some(method.into()) }))
 }
@@ -105,7 +106,7 @@ pub(super) async fn delete<G: PaymentGateway>(
 ) -> Result<Json<Shown>, Problem> {
     let user_id = user_of(path)?;
     may_change(&caller, &user_id)?;
-    if !store::delete_method(&state.units.db, &user_id).await.map_err(|error| super::database(&error))? {
+    if !state.turns.take(UNREACHABLE, store::delete_method(&state.units.db, &user_id)).await? {
         return Err(unknown());
     }
     tracing::info!(user = %user_id, by = %caller.user_id, "a payment method was removed");

@@ -16,7 +16,7 @@ use serde_json::value::RawValue;
 use time::{OffsetDateTime, format_description::well_known::Rfc3339};
 use tokio_postgres::Row;
 
-use super::SharedState;
+use super::{SharedState, UNREACHABLE};
 use crate::gateway::PaymentGateway;
 
 /// What is owed, and every attempt to have it. The gateway's name for a stored method is not among it.
@@ -82,16 +82,16 @@ pub(super) async fn show<G: PaymentGateway>(
     path: Result<Path<String>, PathRejection>,
 ) -> Result<Json<Shown>, Problem> {
     let order_id: OrderId = path.ok().and_then(|Path(id)| id.parse().ok()).ok_or_else(unknown)?;
-    let rows = read(&state.units.db, order_id).await.map_err(|error| super::database(&error))?;
+    let rows = state.turns.take(UNREACHABLE, read(&state.units.db, order_id)).await?;
     let first = rows.first().ok_or_else(unknown)?;
-    let user = user_of(first).map_err(|error| super::database(&error))?;
+    let user = user_of(first).map_err(|error| odd(&error))?;
     // Somebody else's order reads like one of which nothing is known, and so does one whose customer is not known here.
     let may_see = user.as_ref().map_or(caller.may_see_everything(), |user| caller.may_see(user));
     if !may_see {
         return Err(unknown());
     }
     let to_the_shop = caller.may_see_everything();
-    shown(order_id, user, &rows, &state.currency, to_the_shop).map(Json).map_err(|error| super::database(&error))
+    shown(order_id, user, &rows, &state.currency, to_the_shop).map(Json).map_err(|error| odd(&error))
 }
 
 async fn read(db: &Db, order_id: OrderId) -> Result<Vec<Row>, DbError> {
@@ -166,6 +166,12 @@ fn decimal(minor: i64, currency: &Currency) -> Result<Box<RawValue>, DbError> {
 
 fn instant(at: OffsetDateTime) -> Result<String, DbError> {
     at.format(&Rfc3339).map_err(DbError::unexpected)
+}
+
+/// What stands in the table is not what this program puts there.
+fn odd(error: &DbError) -> Problem {
+    tracing::error!(%error, "an order's payments cannot be shown");
+    Problem::internal()
 }
 
 fn unknown() -> Problem {

@@ -22,20 +22,24 @@ use common::{
 use secrecy::SecretString;
 use serde::{Deserialize, Serialize};
 use serde_json::value::RawValue;
-use tokio::time::{Instant, timeout};
+use tokio::{
+    sync::OwnedSemaphorePermit,
+    time::{Instant, timeout},
+};
 
 use super::codes;
 use crate::{
     card::{BadCard, Card},
     gateway::{Answer, Charge, Means, PaymentGateway},
-    http::{self, SharedState},
+    http::{self, SharedState, UNREACHABLE},
     outcomes::{self, Again, Outcome, Said},
     payment::{self, Attempt, Next, OnPay, State as Standing},
     store::{self, FollowUp},
 };
 
-/// How often somebody who waits for another's attempt looks.
-const LOOK_EVERY: Duration = Duration::from_millis(50);
+/// When somebody who waits for another's attempt looks for the first time; and at the latest after each look.
+const LOOK_AFTER: Duration = Duration::from_millis(50);
+const LOOK_EVERY: Duration = Duration::from_millis(500);
 
 /// The documented request. It has no `Debug`.
 #[derive(Deserialize)]
@@ -188,11 +192,15 @@ async fn pay<G: PaymentGateway>(
     wanted: Wanted,
     traceparent: String,
 ) -> Result<Response, Problem> {
-    let mut again = Again::default();
-    let begun = loop {
-        match begin(state, &wanted, &traceparent).await {
-            Ok(begun) => break begun,
-            Err(failure) => again.after(failure).await.map_err(|failure| http::failed(&failure))?,
+    let till = state.till()?;
+    let begun = {
+        let _turn = state.turns.turn(UNREACHABLE).await?;
+        let mut again = Again::default();
+        loop {
+            match begin(state, &wanted, &traceparent).await {
+                Ok(begun) => break begun,
+                Err(failure) => again.after(failure).await.map_err(|failure| http::failed(&failure))?,
+            }
         }
     };
     let (attempt, is_own) = match begun {
@@ -201,9 +209,12 @@ async fn pay<G: PaymentGateway>(
                 Wish::Given(means) => means,
                 Wish::Stored => Means::Token(attempt.token.clone().unwrap_or_default()),
             };
-            (charge(state, attempt, means, traceparent).await, true)
+            (charge(state, attempt, means, traceparent, till).await, true)
         }
-        Begun::Decided(OnPay::Wait(id)) => (wait(state, id).await?, false),
+        Begun::Decided(OnPay::Wait(id)) => {
+            drop((wanted.means, till));
+            (wait(state, id).await?, false)
+        }
         Begun::Decided(OnPay::Paid(id)) => return Ok(completed(id)),
         Begun::Decided(decided) => return Err(refusal(&decided)),
         Begun::Away => return Err(away()),
@@ -265,20 +276,24 @@ async fn charge<G: PaymentGateway>(
     attempt: Attempt,
     means: Means,
     traceparent: String,
+    till: OwnedSemaphorePermit,
 ) -> Attempt {
     let open = attempt.clone();
     let charging = state.here.spawn({
         let state = Arc::clone(state);
         async move {
             let answer = match state.gateway.charge(&Charge::from(&attempt), &means).await {
-                // A stored method is charged as soon as that is possible; a card is forgotten, and was not charged.
+                // A stored method is charged as soon as that is possible; a card is forgotten, and was not charged. Its
+                // customer may have been told to wait for it, and hears that nothing came of it.
                 Answer::Away { .. } if attempt.token.is_none() => Answer::Voided,
                 answer => answer,
             };
             drop(means);
             let said = Said::Charge(answer);
-            let outcomes = [Outcome { id: attempt.id, said, tries: 0, traceparent: Some(traceparent) }];
+            let outcomes = [Outcome { id: attempt.id, said, tries: 0, traceparent: Some(traceparent), event: None }];
+            let _turn = state.turns.must().await;
             let recorded = outcomes::record_now(&state.units, &outcomes, &state.rules).await;
+            drop(till);
             recorded.map(|mut attempts| attempts.remove(&attempt.id))
         }
     });
@@ -296,13 +311,15 @@ async fn charge<G: PaymentGateway>(
 /// Waits for a while for the outcome of an attempt that somebody else has begun.
 async fn wait<G>(state: &http::State<G>, id: TransactionId) -> Result<Attempt, Problem> {
     let until = Instant::now() + state.wait;
+    let mut pause = LOOK_AFTER;
     loop {
-        let found = store::read_attempt(&state.units.db, id).await.map_err(|error| http::database(&error))?;
+        let found = state.turns.take(UNREACHABLE, store::read_attempt(&state.units.db, id)).await?;
         let attempt = found.ok_or_else(Problem::internal)?;
         if attempt.state != Standing::Open || Instant::now() >= until {
             return Ok(attempt);
         }
-        tokio::time::sleep(LOOK_EVERY).await;
+        tokio::time::sleep_until(until.min(Instant::now() + pause)).await;
+        pause = (pause * 2).min(LOOK_EVERY);
     }
 }
 

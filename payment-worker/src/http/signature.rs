@@ -14,20 +14,26 @@ impl Signatures {
         Self { secret, tolerance_s }
     }
 
-    /// Whether the body was signed with the secret, at about this time. Compared in a time that tells nothing.
-    pub(super) fn are_good(&self, header: &str, body: &[u8], now: i64) -> bool {
+    /// For so long after it was made a signature may still be good, by any clock that is not too wrong.
+    pub(super) fn keep_s(&self) -> i64 {
+        // It may be made that long before now and after.
+        self.tolerance_s.saturating_mul(2).saturating_add(60)
+    }
+
+    /// The signature, if the body was signed with the secret, at about this time. Compared in a time that tells nothing.
+    pub(super) fn good(&self, header: &str, body: &[u8], now: i64) -> Option<Vec<u8>> {
         let part = |name: &str| {
             let mut values = header.split(',').filter_map(|part| part.trim().strip_prefix(name)?.strip_prefix('='));
             // Two of one name would let the sender choose which is looked at.
             values.next().filter(|_| values.next().is_none())
         };
-        let (Some(time), Some(given)) = (part("t"), part("v1").and_then(from_hex)) else { return false };
+        let (time, given) = (part("t")?, part("v1").and_then(from_hex)?);
         let is_now = time.parse::<i64>().is_ok_and(|at| now.abs_diff(at) <= self.tolerance_s.unsigned_abs());
-        let Ok(mut mac) = Hmac::<Sha256>::new_from_slice(self.secret.expose_secret().as_bytes()) else { return false };
+        let mut mac = Hmac::<Sha256>::new_from_slice(self.secret.expose_secret().as_bytes()).ok()?;
         mac.update(time.as_bytes());
         mac.update(b".");
         mac.update(body);
-        is_now && mac.verify_slice(&given).is_ok()
+        (is_now && mac.verify_slice(&given).is_ok()).then_some(given)
     }
 }
 
@@ -44,6 +50,10 @@ fn from_hex(text: &str) -> Option<Vec<u8>> {
 mod tests {
     use super::*;
 
+    fn are_good(signatures: &Signatures, header: &str, body: &[u8], now: i64) -> bool {
+        signatures.good(header, body, now).is_some()
+    }
+
     #[test]
     fn only_what_was_signed_with_the_secret_and_lately_is_good() {
         let signatures = Signatures::new("a secret of the tests".into(), 300);
@@ -52,13 +62,13 @@ mod tests {
         let body = br#"{"id":"evt_1"}"#;
         let header = format!("t=1000,v1={good}");
         for now in [1_000, 1_300, 700] {
-            assert!(signatures.are_good(&header, body, now), "{now}");
+            assert!(are_good(&signatures, &header, body, now), "{now}");
         }
         for now in [1_301, 699, i64::MAX, i64::MIN] {
-            assert!(!signatures.are_good(&header, body, now), "{now}");
+            assert!(!are_good(&signatures, &header, body, now), "{now}");
         }
-        assert!(signatures.are_good(&header.to_uppercase().replace("T=", "t=").replace("V1=", "v1="), body, 1_000));
-        assert!(!signatures.are_good(&header, br#"{"id":"evt_2"}"#, 1_000));
+        assert!(are_good(&signatures, &header.to_uppercase().replace("T=", "t=").replace("V1=", "v1="), body, 1_000));
+        assert!(!are_good(&signatures, &header, br#"{"id":"evt_2"}"#, 1_000));
         for bad in [
             "",
             "t=1000",
@@ -70,8 +80,8 @@ mod tests {
             "t=1000,v1=",
             "t=1000,v1=zz",
         ] {
-            assert!(!signatures.are_good(bad, body, 1_000), "{bad}");
+            assert!(!are_good(&signatures, bad, body, 1_000), "{bad}");
         }
-        assert!(!Signatures::new("another secret of them".into(), 300).are_good(&header, body, 1_000));
+        assert!(!are_good(&Signatures::new("another secret of them".into(), 300), &header, body, 1_000));
     }
 }

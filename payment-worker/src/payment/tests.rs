@@ -19,6 +19,7 @@ fn attempt(number: i32, state: State) -> Attempt {
         reference: None,
         reason: None,
         refund: None,
+        refused_event: None,
     }
 }
 
@@ -95,15 +96,15 @@ fn who_hears_that_an_order_is_off_says_again_that_its_money_is_here() {
 fn a_refund_is_made_once_and_its_answer_given_again() {
     let mut captured = attempt(1, State::Captured);
     assert!(captured.is_settled() && !attempt(1, State::Open).is_settled());
-    assert_eq!(refund_due(&captured, OWED), OnRefund::Refund);
-    assert!(matches!(refund_due(&captured, Money(1)), OnRefund::Never(_)));
+    assert_eq!(refund_due(&captured, OWED, Uuid::nil()), OnRefund::Refund);
+    assert!(matches!(refund_due(&captured, Money(1), Uuid::nil()), OnRefund::Never(_)));
     captured.refund = Some(Refund::Due);
-    assert_eq!(refund_due(&captured, OWED), OnRefund::Follow);
+    assert_eq!(refund_due(&captured, OWED, Uuid::nil()), OnRefund::Follow);
     assert!(!captured.is_settled(), "somebody must come back to it");
     captured.refund = Some(Refund::Refunded);
-    assert_eq!(refund_due(&captured, OWED), OnRefund::Say);
-    assert_eq!(refund_due(&attempt(1, State::Open), OWED), OnRefund::Early);
-    assert!(matches!(refund_due(&attempt(1, State::Declined), OWED), OnRefund::Never(_)));
+    assert_eq!(refund_due(&captured, OWED, Uuid::nil()), OnRefund::Say);
+    assert_eq!(refund_due(&attempt(1, State::Open), OWED, Uuid::nil()), OnRefund::Early);
+    assert!(matches!(refund_due(&attempt(1, State::Declined), OWED, Uuid::nil()), OnRefund::Never(_)));
     assert_eq!(refunded(Some(Refund::Refunded), Refund::Refused), None);
     assert_eq!(refunded(Some(Refund::Due), Refund::Refused), Some(Refund::Refused));
 }
@@ -136,4 +137,26 @@ fn what_the_gateway_never_heard_of_is_charged_only_while_it_may_be() {
     assert_eq!(unsettled(&due, &stored, true), Unsettled::Wait);
     due.off = true;
     assert_eq!(unsettled(&due, &stored, true), Unsettled::Void);
+}
+
+#[test]
+fn people_are_told_once_that_a_refund_is_refused_and_again_when_they_ask() {
+    let (first, another) = (Uuid::from_u128(1), Uuid::from_u128(2));
+    let mut refused = attempt(1, State::Captured);
+    refused.refund = Some(Refund::Refused);
+    assert_eq!(refund_due(&refused, OWED, first), OnRefund::Refund, "nobody was told yet");
+    refused.refused_event = Some(first);
+    assert_eq!(refund_due(&refused, OWED, another), OnRefund::Told);
+    assert_eq!(refund_due(&refused, OWED, first), OnRefund::Refund);
+}
+
+#[test]
+fn whoever_pays_by_hand_hears_what_came_of_it_and_a_voided_attempt_is_not_spent() {
+    let stored = attempt(3, State::Voided);
+    assert_eq!((stored.news(), stored.left_after()), (None, 1));
+    let by_hand = Attempt { token: None, ..stored };
+    assert_eq!(by_hand.news(), Some(News::Failed));
+    let declined = Attempt { state: State::Declined, ..by_hand };
+    assert_eq!((declined.news(), declined.left_after()), (Some(News::Failed), 0));
+    assert_eq!(Attempt { state: State::Open, ..declined }.news(), None);
 }

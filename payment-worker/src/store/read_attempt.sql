@@ -1,3 +1,4 @@
-SELECT id, holder, attempt, state, amount, attempts_left, token, gateway_reference, reason, refund
+SELECT id, holder, attempt, state, amount, attempts_left, token, gateway_reference, reason, refund,
+       refused_event
 FROM payments
 WHERE id = $1

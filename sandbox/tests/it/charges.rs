@@ -174,3 +174,21 @@ async fn a_gateway_that_is_down_is_heard_of_in_both_ways_and_charges_nothing() {
     assert_eq!(customer.get("/sandbox/ledger").await.1["totals"]["charges"], 0);
     assert_eq!(customer.post("/v1/charges", "a", &body).await.1["status"], "captured");
 }
+
+#[tokio::test]
+async fn when_it_was_asked_and_by_how_many_at_once_can_be_read() {
+    let customer = Customer::new().await;
+    customer.get("/v1/charges?key=k1").await;
+    let slow = charge(&card("4000000000000044"));
+    let both = tokio::join!(customer.post("/v1/charges", "k1", &slow), customer.post("/v1/charges", "k2", &slow));
+    assert_eq!((both.0.0, both.1.0), (200, 200));
+    let at_once = |found: &serde_json::Value| -> Vec<u64> {
+        found["calls"].as_array().expect("calls").iter().filter_map(|call| call["atOnce"].as_u64()).collect()
+    };
+    let (_, all) = customer.get("/sandbox/calls").await;
+    assert_eq!(at_once(&all), [1, 1, 2]);
+    let last = all["calls"][2]["at"].as_i64().expect("a time");
+    let (_, since) = customer.get(&format!("/sandbox/calls?since={}", last + 1)).await;
+    assert!(at_once(&since).is_empty());
+    assert_eq!(customer.get("/sandbox/calls?since=x").await.0, 400);
+}

@@ -163,3 +163,18 @@ async fn an_sms_is_sent_once_per_key() {
     let (_, found) = customer.get("/sandbox/sms?to=%2B15551234567&q=paid").await;
     assert_eq!((found["sms"].as_array().map(Vec::len), &found["sms"][0]["text"]), (Some(1), &json!("Paid. ✓")));
 }
+
+#[tokio::test]
+async fn a_silent_server_takes_connections_and_says_nothing_on_them() {
+    let customer = Customer::new().await;
+    let mut here = Sender::new(&customer).await;
+    customer.fault("smtp", "silent").await;
+    let mut new = BufReader::new(TcpStream::connect(customer.running.smtp).await.expect("a connection"));
+    here.write("EHLO test").await;
+    let mut text = String::new();
+    let within = std::time::Duration::from_millis(300);
+    assert!(tokio::time::timeout(within, new.read_line(&mut text)).await.is_err(), "{text:?}");
+    assert!(tokio::time::timeout(within, here.0.read_line(&mut text)).await.is_err(), "{text:?}");
+    customer.fault("smtp", "up").await;
+    customer.mail("jane@example.com", "Subject: x\r\n\r\nx").await;
+}

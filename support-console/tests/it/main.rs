@@ -1,7 +1,8 @@
-//! The console: the real binary, the real broker, the real database.
-#![expect(clippy::panic, clippy::expect_used, clippy::unwrap_used, reason = "a test fails by panicking")]
+//! The console: the real binary, the real broker, the real database: `cargo xtask test -- -E 'package(support-console)'`.
+#![expect(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "tests fail loudly")]
 
 mod browser;
+mod engine;
 mod pages;
 mod people;
 mod visitor;

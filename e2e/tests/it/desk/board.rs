@@ -19,9 +19,12 @@ async fn the_board_shows_what_waits_since_when_and_who_is_there() {
         queue(&board, "payment.charge").filter(|queue| queue["ready"] == 0).cloned()
     })
     .await;
-    // The queue is there before everything is bound to it.
-    let publish = async || vhost.publish("redeliver", "payment.charge", b"[]").await.then_some(());
-    eventually(LONG, "the first is taken", publish).await;
+    // The queue is there before everything is bound to it, and until then a message is unroutable.
+    eventually(LONG, "the first is taken", async || {
+        vhost.publish("redeliver", "payment.charge", b"[]").await;
+        (vhost.ready("payment.charge").await == Some(1)).then_some(())
+    })
+    .await;
     assert!(vhost.publish_all("redeliver", "payment.charge", [b"[]", b"[]"]).await);
     let waiting = eventually(LONG, "three wait, for a while", async || {
         let board = board().await;

@@ -1,12 +1,15 @@
 //! The mail server is away, or does not want a mail.
 
-use std::collections::BTreeSet;
+use std::{collections::BTreeSet, time::Duration};
 
 use common::ids::OrderId;
-use e2e::assert_clean;
+use e2e::{LONG, assert_clean, eventually};
+use futures_util::future::join_all;
+use hyper::Method;
 use serde_json::json;
+use tokio::time::Instant;
 
-use super::{ADDRESS, CUSTOMER, Post, QUEUE, message_id, paid};
+use super::{ADDRESS, CUSTOMER, Post, QUEUE, message_id, paid, scoped};
 
 const AWAY: &str = r#"conveyor_notifications_away{channel="email"}"#;
 const WAITS: &str = r#"conveyor_events_total{queue="notification.send",verdict="wait"}"#;
@@ -98,4 +101,70 @@ async fn a_server_that_cannot_encrypt_is_sent_nothing_where_encryption_is_wanted
         post.worker.until_metric(WAITS, |waits| waits >= 1.0).await;
         assert!(post.sandbox.mails().await.is_empty(), "{tls}");
     }
+}
+
+#[tokio::test]
+async fn a_mail_server_that_says_nothing_holds_up_nobody_for_long() {
+    const ORDERS: usize = 100;
+    const TIMEOUT: Duration = Duration::from_secs(3);
+    let post = Post::start(&[
+        ("CONVEYOR__NOTIFICATIONS__TIMEOUT_MS", "3000"),
+        ("CONVEYOR__NOTIFICATIONS__BREAKER_REST_MS", "6000"),
+        ("CONVEYOR__NOTIFICATIONS__BREAKER_REST_MOST_MS", "6000"),
+    ])
+    .await;
+    let number = "+15551234567";
+    post.contact("joe", &json!({"phone": number, "channel": "sms"})).await;
+    post.sandbox.fault("smtp", "silent").await;
+    let events: Vec<_> = (0..ORDERS).map(|_| paid(OrderId::generate(), CUSTOMER)).collect();
+    post.say(&events).await;
+    post.worker.until_metric("conveyor_email_breaker", |level| level == 2.0).await;
+    // From now on each mail waits at once: nobody looks for three seconds at least.
+    let waits = post.worker.metric(WAITS).await.unwrap_or(0.0);
+    let began = Instant::now();
+    post.say(&[paid(OrderId::generate(), "joe")]).await;
+    eventually(LONG, "the SMS is sent", async || (!post.sandbox.sms_to(number).await.is_empty()).then_some(())).await;
+    let took = began.elapsed();
+    assert!(took < TIMEOUT, "it waited for mails: {took:?}");
+    post.worker.until_metric(WAITS, |now| now - waits >= ORDERS as f64).await;
+    let refused = post.worker.metric("conveyor_email_breaker_opened_total").await.unwrap_or(0.0);
+    println!("an SMS beside mails for a silent server took {took:?}; the breaker had opened {refused} times");
+
+    post.sandbox.fault("smtp", "up").await;
+    let mails = post.until_mails(ORDERS).await;
+    let ids: BTreeSet<&str> = mails.iter().map(|mail| mail.message_id.as_str()).collect();
+    assert_eq!(ids.len(), ORDERS, "a mail was sent twice");
+    post.worker.until_metric("conveyor_email_breaker", |level| level == 0.0).await;
+    post.until_noted("sent", 101).await;
+    assert_eq!(post.vhost.ready(&format!("{QUEUE}.dlq")).await, Some(0), "a wait spent an attempt");
+    post.end().await;
+}
+
+#[tokio::test]
+async fn requests_that_wait_at_the_database_leave_the_queue_its_connections() {
+    let post = Post::start(&[]).await;
+    let (path, contact) = ("/api/notification/contacts/slow", json!({"email": ADDRESS, "channel": "email"}));
+    post.contact("slow", &contact).await;
+    let mut client = post.database.connect().await;
+    let lock = client.transaction().await.unwrap();
+    let sql = "SELECT FROM notifications.contacts WHERE user_id = 'slow' FOR UPDATE";
+    lock.execute(sql, &[]).await.unwrap();
+    let token = scoped("service");
+    let answers = join_all((0..64).map(|_| post.ask(Method::PUT, path, &token, &contact)));
+    let meanwhile = async {
+        let waiting = "SELECT count(*) FROM pg_stat_activity
+                       WHERE datname = current_database() AND wait_event_type = 'Lock'";
+        crate::alone::until_at_least(&post.database, waiting, 3).await;
+        let began = Instant::now();
+        post.say(&[paid(OrderId::generate(), CUSTOMER)]).await;
+        post.until_mails(1).await;
+        let took = began.elapsed();
+        assert!(took < Duration::from_secs(4), "it waited for the requests: {took:?}");
+        lock.rollback().await.unwrap();
+    };
+    let (answers, ()) = futures_util::future::join(answers, meanwhile).await;
+    for answer in answers {
+        assert!([200, 503].contains(&answer.status.as_u16()), "{}", answer.text());
+    }
+    post.end().await;
 }

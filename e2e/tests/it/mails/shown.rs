@@ -5,7 +5,7 @@ use e2e::token;
 use hyper::Method;
 use serde_json::{Value, json};
 
-use super::{ADDRESS, CUSTOMER, Post, created, event, paid, scoped};
+use super::{ADDRESS, CUSTOMER, Post, event, paid, received, scoped};
 
 #[tokio::test]
 async fn what_was_told_of_an_order_and_what_was_not_is_shown() {
@@ -13,12 +13,12 @@ async fn what_was_told_of_an_order_and_what_was_not_is_shown() {
     post.contact("gone", &json!({"email": "bounce@example.test", "phone": "+15551234567", "channel": "email"})).await;
     let (order, gone, stranger) = (OrderId::generate(), OrderId::generate(), OrderId::generate());
     let told = paid(order, CUSTOMER);
-    post.say(&[told.clone()]).await;
+    post.say(std::slice::from_ref(&told)).await;
     post.until_noted("sent", 1).await;
     // What comes late is not told any more.
-    post.say(&[created(order, CUSTOMER)]).await;
+    post.say(&[received(order, CUSTOMER)]).await;
     post.until_noted("superseded", 1).await;
-    post.say(&[created(gone, "gone"), event::<OrderCancelled>(stranger, "stranger", 2, json!({}))]).await;
+    post.say(&[received(gone, "gone"), event::<OrderCancelled>(stranger, "stranger", 2, json!({}))]).await;
     post.until_noted("refused", 1).await;
     post.until_noted("no_contact", 1).await;
 
@@ -30,7 +30,7 @@ async fn what_was_told_of_an_order_and_what_was_not_is_shown() {
     let shown = shown.json();
     assert_eq!(shown["contact"], json!({"channel": "email", "email": ADDRESS}));
     let [first, second] = shown["notifications"].as_array().unwrap().as_slice() else { panic!("{shown}") };
-    assert_eq!((&first["type"], &first["status"]), (&json!("order.created"), &json!("superseded")));
+    assert_eq!((&first["type"], &first["status"]), (&json!("order.received"), &json!("superseded")));
     assert_eq!(
         (&second["type"], &second["status"], &second["version"]),
         (&json!("order.paid"), &json!("sent"), &json!(3))

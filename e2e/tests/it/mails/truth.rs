@@ -6,14 +6,14 @@ use common::{events::OrderPaymentReminder, ids::OrderId};
 use e2e::{LONG, assert_clean, eventually};
 use serde_json::json;
 
-use super::{CUSTOMER, Post, created, event, message_id, paid};
+use super::{CUSTOMER, Post, event, message_id, paid, received};
 
 #[tokio::test]
 async fn what_was_overtaken_while_it_waited_is_not_sent() {
     let post = Post::start(&[]).await;
     post.sandbox.fault("smtp", "down").await;
     let order = OrderId::generate();
-    let (first, last) = (created(order, CUSTOMER), paid(order, CUSTOMER));
+    let (first, last) = (received(order, CUSTOMER), paid(order, CUSTOMER));
     post.say(std::slice::from_ref(&first)).await;
     let waits = r#"conveyor_events_total{queue="notification.send",verdict="wait"}"#;
     post.worker.until_metric(waits, |waits| waits >= 1.0).await;
@@ -37,7 +37,7 @@ async fn what_comes_late_is_not_sent() {
     // And the same said again, as after a broker was lost, is no news.
     post.say(&[
         event::<OrderPaymentReminder>(order, CUSTOMER, 2, due),
-        created(order, CUSTOMER),
+        received(order, CUSTOMER),
         paid(order, CUSTOMER),
     ])
     .await;
@@ -55,7 +55,7 @@ async fn with_two_workers_and_a_crash_everybodys_last_mail_is_true() {
     let post = Post::start(&[]).await;
     let mut other = Post::another(&post.database, &post.vhost, &post.sandbox, &[]).await;
     let orders: Vec<OrderId> = (0..ORDERS).map(|_| OrderId::generate()).collect();
-    let firsts: Vec<_> = orders.iter().map(|order| created(*order, CUSTOMER)).collect();
+    let firsts: Vec<_> = orders.iter().map(|order| received(*order, CUSTOMER)).collect();
     let lasts: Vec<_> = orders.iter().map(|order| paid(*order, CUSTOMER)).collect();
     for (first, last) in firsts.chunks(5).zip(lasts.chunks(5)) {
         tokio::join!(post.say(first), post.say(last));

@@ -24,8 +24,12 @@ pub(super) fn signature(secret: &str, body: &str, from_now: i64) -> String {
 }
 
 pub(super) async fn call_back(till: &Till, body: &str, signature: &str) -> Answer {
+    call_back_to(till, 0, body, signature).await
+}
+
+async fn call_back_to(till: &Till, worker: usize, body: &str, signature: &str) -> Answer {
     let headers = [("content-type", "application/json"), ("gateway-signature", signature)];
-    till.workers[0].http.send(Method::POST, CALLBACK, &headers, body.to_owned()).await.unwrap()
+    till.workers[worker].http.send(Method::POST, CALLBACK, &headers, body.to_owned()).await.unwrap()
 }
 
 pub(super) fn event(kind: &str, order: OrderId, status: &str, amount: i64) -> Value {
@@ -69,9 +73,10 @@ async fn what_is_forged_old_or_of_something_else_has_no_effect() {
     assert_eq!(till.database.count("SELECT count(*) FROM payments.payments WHERE state = 'open'").await, 1);
     assert!(till.heard(order).await.is_empty());
 
-    // The true one, again, and another that contradicts it.
-    for _ in 0..3 {
-        assert_eq!(call_back(&till, &body, &good).await.status, 200);
+    // The true one; again, as a gateway would send it; and another that contradicts it.
+    assert_eq!(call_back(&till, &body, &good).await.status, 200);
+    for later in 1..3 {
+        assert_eq!(call_back(&till, &body, &signature(SECRET, &body, later)).await.status, 200);
     }
     let contradiction = event("charge.declined", order, "declined", 10_050).to_string();
     assert_eq!(call_back(&till, &contradiction, &signature(SECRET, &contradiction, 0)).await.status, 200);
@@ -80,6 +85,50 @@ async fn what_is_forged_old_or_of_something_else_has_no_effect() {
     till.until("SELECT count(*) FROM payments.outbox", 0).await;
     assert_eq!(till.until_heard(order, 1).await.0, "payment.completed");
     assert_eq!(till.database.count("SELECT count(*) FROM payments.payments WHERE state = 'captured'").await, 1);
+}
+
+#[tokio::test]
+async fn the_same_bytes_are_taken_once_by_whoever_and_only_if_they_were_taken() {
+    let never = [("CONVEYOR__PAYMENTS__ASK_AFTER_MS", "600000"), ("CONVEYOR__PAYMENTS__ASK_AFTER_MOST_MS", "600000")];
+    let mut till = Till::open_with(2, &never, &[]).await;
+    till.store_method("patient", "callback_lost").await;
+    let order = till.owing("patient").await;
+    till.until("SELECT count(*) FROM payments.follow_ups", 1).await;
+    let body = event("charge.captured", order, "captured", 10_050).to_string();
+    let good = signature(SECRET, &body, 0);
+
+    // It is heard, and cannot be recorded: the gateway is told so, and may send the same again.
+    let mut client = till.database.connect().await;
+    let lock = client.transaction().await.unwrap();
+    lock.execute("SELECT FROM payments.payments FOR UPDATE", &[]).await.unwrap();
+    let answer = call_back(&till, &body, &good).await;
+    assert!(answer.status.is_server_error(), "{}", answer.text());
+    lock.rollback().await.unwrap();
+    assert!(till.heard(order).await.is_empty());
+    let both = tokio::join!(call_back_to(&till, 0, &body, &good), call_back_to(&till, 1, &body, &good));
+    let mut codes = [code(&both.0), code(&both.1)];
+    codes.sort();
+    assert_eq!(codes, [(200, String::new()), (401, "replayed_callback".to_owned())]);
+
+    // What was said is published and forgotten, so that nobody says it again after the restart.
+    till.until("SELECT count(*) FROM payments.outbox", 0).await;
+    till.workers[0].restart().await;
+    till.workers[0].wait_ready().await;
+    for worker in [0, 1] {
+        let replayed = call_back_to(&till, worker, &body, &good).await;
+        assert_eq!(code(&replayed), (401, "replayed_callback".to_owned()));
+        let written_otherwise = good.to_uppercase().replace("T=", " t=").replace("V1=", " v1=");
+        assert_eq!(code(&call_back_to(&till, worker, &body, &written_otherwise).await).0, 401);
+    }
+    assert_eq!(call_back(&till, &body, &signature(SECRET, &body, 7)).await.status, 200);
+    assert_eq!(till.until_heard(order, 1).await.0, "payment.completed");
+    till.until("SELECT count(*) FROM payments.outbox", 0).await;
+    assert_eq!(till.until_heard(order, 1).await.0, "payment.completed");
+
+    // What is too old to be taken anyhow is forgotten.
+    client.execute("UPDATE payments.callbacks SET forget_at = now() - interval '1 second'", &[]).await.unwrap();
+    assert_eq!(call_back(&till, &body, &signature(SECRET, &body, 9)).await.status, 200);
+    till.until("SELECT count(*) FROM payments.callbacks", 1).await;
 }
 
 #[tokio::test]

@@ -1,11 +1,14 @@
 //! Money that is given back.
 
-use common::ids::{OrderId, TransactionId};
+use common::{
+    events::{Event, OrderRefundDue},
+    ids::{OrderId, TransactionId},
+};
 use e2e::{LONG, eventually};
 
 use serde_json::json;
 
-use super::{Till, callbacks};
+use super::{AMOUNT, Till, callbacks, named};
 
 /// An order of somebody whose card behaves so, and its transaction, once it is paid.
 async fn paid(till: &Till, behaviour: &str) -> (OrderId, String) {
@@ -52,6 +55,39 @@ async fn what_will_never_be_given_back_is_for_people_to_see() {
     till.vhost.until_ready("payment.settle.dlq", 2).await;
     assert_eq!(till.charged(other).await, ("captured".to_owned(), 0));
     till.vhost.drain("payment.settle.dlq").await;
+    till.assert_settled().await;
+    assert_eq!(till.heard(order).await.len(), 1);
+}
+
+#[tokio::test]
+async fn people_are_told_of_a_refusal_once_and_again_when_they_ask() {
+    let till = Till::open().await;
+    let (order, transaction) = paid(&till, "refund_refused").await;
+    let transaction_id = transaction.parse().unwrap();
+    let due = OrderRefundDue { order_id: order, user_id: named("123456"), version: 4, transaction_id, amount: AMOUNT };
+    let event = Event::new("test", order.to_string(), None, &due).unwrap();
+    till.say_event(&event, "events", "order.refund_due").await;
+    let done = r#"conveyor_events_total{queue="payment.settle",verdict="done"}"#;
+    let dead = async || {
+        till.vhost.until_ready("payment.settle.dlq", 1).await;
+        let dead = till.vhost.drain("payment.settle.dlq").await;
+        assert_eq!(dead[0].header("x-event-id"), event.id.to_string());
+    };
+    dead().await;
+    // The order says so again and again; and then somebody has the dead letter tried again, in vain.
+    for again in 1..=3 {
+        let before = till.workers[0].metric(done).await.unwrap_or(0.0);
+        for _ in 0..3 {
+            till.ask_back(order, &transaction).await;
+        }
+        till.workers[0].until_metric(done, |now| now >= before + 3.0).await;
+        assert_eq!(till.vhost.ready("payment.settle.dlq").await, Some(0), "people were told again");
+        if again < 3 {
+            till.say_event(&event, "redeliver", "payment.settle").await;
+            dead().await;
+        }
+    }
+    assert_eq!(till.database.count("SELECT count(*) FROM payments.payments WHERE refund = 'refused'").await, 1);
     till.assert_settled().await;
     assert_eq!(till.heard(order).await.len(), 1);
 }

@@ -74,6 +74,10 @@ fn stands(charge: &Charge, status: &str) -> Value {
            "reason": "insufficient_funds"})
 }
 
+fn refusal(error: &str) -> Value {
+    json!({"error": error, "message": "x"})
+}
+
 fn token() -> Means {
     Means::Token("pm_1".to_owned())
 }
@@ -109,14 +113,21 @@ async fn every_answer_means_what_it_says_and_what_is_not_known_is_not_guessed() 
         (200, stands(&charge, "processing"), Answer::Processing),
         (200, stands(&charge, "voided"), Answer::Voided),
         (404, Value::Null, Answer::Unheard),
-        (400, Value::Null, Answer::Declined { reason: "not_accepted".to_owned() }),
+        (400, refusal("bad_card"), Answer::Declined { reason: "not_accepted".to_owned() }),
     ] {
         let gateway = gateway(&[(status, body)], |_| ()).await;
         assert_eq!(gateway.client.charge(&charge, &token()).await, expected);
     }
-    for (status, body) in
-        [(200, stands(&other, "captured")), (200, json!("?")), (401, Value::Null), (409, Value::Null), (302, json!(""))]
-    {
+    for (status, body) in [
+        (200, stands(&other, "captured")),
+        (200, json!("?")),
+        (401, Value::Null),
+        (409, Value::Null),
+        (302, json!("")),
+        // What somebody between us says is no outcome.
+        (400, json!("<h1>400</h1>")),
+        (422, json!({"error": "unprocessable"})),
+    ] {
         let gateway = gateway(&[(status, body)], |_| ()).await;
         let answer = gateway.client.charge(&charge, &token()).await;
         assert!(matches!(answer, Answer::Unknown { .. }), "{status}: {answer:?}");
@@ -137,6 +148,13 @@ async fn whether_it_may_have_been_heard_is_known() {
     let gone = gateway(&[], |options| options.url = format!("http://{free}")).await;
     assert!(matches!(gone.client.charge(&charge, &token()).await, Answer::Away { .. }));
     assert!(matches!(gone.client.refund(&charge).await, RefundAnswer::Away { .. }));
+    // Who asks too often is told so at the door; who gave up waiting may be a proxy that had passed it on.
+    let busy = gateway(&vec![(429, Value::Null); 3], |_| ()).await;
+    assert!(matches!(busy.client.charge(&charge, &token()).await, Answer::Away { .. }));
+    for status in [408, 425] {
+        let late = gateway(&vec![(status, Value::Null); 3], |_| ()).await;
+        assert!(matches!(late.client.charge(&charge, &token()).await, Answer::Unknown { .. }), "{status}");
+    }
 }
 
 #[tokio::test]
@@ -160,7 +178,10 @@ async fn money_is_given_back_under_a_key_of_its_own() {
         (200, stands("refunded"), RefundAnswer::Refunded),
         (200, stands("processing"), RefundAnswer::Processing),
         (200, stands("refused"), RefundAnswer::Refused { reason: "declined".to_owned() }),
-        (400, Value::Null, RefundAnswer::Refused { reason: "not_accepted".to_owned() }),
+        (400, refusal("not_captured"), RefundAnswer::Refused { reason: "not_accepted".to_owned() }),
+        (404, refusal("not_found"), RefundAnswer::Refused { reason: "not_accepted".to_owned() }),
+        (404, json!("<h1>nginx</h1>"), RefundAnswer::Unknown { why: "the gateway answered 404".to_owned() }),
+        (400, Value::Null, RefundAnswer::Unknown { why: "the gateway answered 400".to_owned() }),
     ] {
         let gateway = gateway(&[(status, body)], |_| ()).await;
         assert_eq!(gateway.client.refund(&charge).await, expected);
@@ -181,23 +202,47 @@ async fn asking_and_voiding_go_by_the_key() {
     assert_eq!(heard[1], ("POST /v1/charges/void ".to_owned(), json!({"key": charge.key()})));
 }
 
-#[test]
-fn only_an_address_is_an_address() {
-    for url in ["", "127.0.0.1:8090", "https://gateway", "ftp://gateway", "http://"] {
-        let options = Options {
-            url: url.to_owned(),
-            key: "k".into(),
-            currency: Currency::default(),
-            callback_url: None,
-            call_timeout: Duration::from_secs(1),
-            tries: 1,
-            backoff: Duration::from_millis(1),
-            backoff_most: Duration::from_millis(1),
-            breaker_failures: 1,
-            breaker_rest: Duration::from_secs(1),
-            at_once: 1,
-            per_second: 0,
-        };
-        assert!(HttpGateway::new(options).is_err(), "{url}");
+fn options(url: &str, key: &str) -> Options {
+    Options {
+        url: url.to_owned(),
+        key: key.into(),
+        currency: Currency::default(),
+        callback_url: None,
+        call_timeout: Duration::from_secs(1),
+        tries: 1,
+        backoff: Duration::from_millis(1),
+        backoff_most: Duration::from_millis(1),
+        breaker_failures: 1,
+        breaker_rest: Duration::from_secs(1),
+        at_once: 1,
+        per_second: 0,
     }
+}
+
+#[test]
+fn keys_and_cards_go_in_the_clear_only_where_nothing_can_be_lost() {
+    let is_taken = |url: &str, key: &str| HttpGateway::new(options(url, key)).is_ok();
+    for url in ["", "127.0.0.1:8090", "ftp://gateway", "http://", "https://", "http://gateway", "http://192.0.2.1:80"] {
+        assert!(!is_taken(url, "live"), "{url}");
+    }
+    for url in ["https://gateway", "http://127.0.0.1:8090", "http://[::1]:8090", "http://localhost"] {
+        assert!(is_taken(url, "live"), "{url}");
+    }
+    assert!(is_taken("http://sandbox:8090", "sandbox-key"));
+}
+
+#[tokio::test]
+async fn https_says_nothing_in_the_clear() {
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let url = format!("https://{}", listener.local_addr().unwrap());
+    let hearing = tokio::spawn(async move {
+        let (mut stream, _) = listener.accept().await.unwrap();
+        let mut begin = [0; 2];
+        tokio::io::AsyncReadExt::read_exact(&mut stream, &mut begin).await.unwrap();
+        begin
+    });
+    let gateway = HttpGateway::new(options(&url, "live")).unwrap();
+    let answer = gateway.charge(&charge(), &token()).await;
+    assert!(matches!(answer, Answer::Away { .. }), "nothing can have been heard: {answer:?}");
+    assert_eq!(hearing.await.unwrap(), [0x16, 3], "the beginning of a TLS handshake");
 }

@@ -22,7 +22,7 @@ const ACCIDENT_MICROS: u64 = 50_000;
 
 /// What bounds a queue.
 #[derive(Debug, Clone)]
-pub(crate) struct Limits {
+pub struct Limits {
     /// So many are served together.
     pub group: usize,
     /// What one group took counts so much for what the next will take: 1 part in this many.
@@ -35,7 +35,8 @@ pub(crate) struct Limits {
 }
 
 /// How many wait, and how quickly they are served.
-pub(crate) struct Admission {
+#[derive(Debug)]
+pub struct Admission {
     limits: Limits,
     waiting: AtomicUsize,
     /// How long a group takes, lately.
@@ -48,7 +49,8 @@ pub(crate) struct Admission {
 }
 
 impl Admission {
-    pub(crate) fn new(limits: Limits) -> Self {
+    #[must_use]
+    pub fn new(limits: Limits) -> Self {
         Self {
             limits,
             waiting: AtomicUsize::new(0),
@@ -60,7 +62,8 @@ impl Admission {
     }
 
     /// A place in the queue, if the wait in it is not too long. So many are queued and not being served yet.
-    pub(crate) fn admit(self: &Arc<Self>, queued: usize) -> Option<Place> {
+    #[must_use]
+    pub fn admit(self: &Arc<Self>, queued: usize) -> Option<Place> {
         let ahead = self.waiting.fetch_add(1, Relaxed);
         if ahead == 0 {
             self.busy_since_ms.store(self.now_ms(), Relaxed);
@@ -84,7 +87,7 @@ impl Admission {
     }
 
     /// A group took so long.
-    pub(crate) fn served(&self, took: Duration) {
+    pub fn served(&self, took: Duration) {
         let took = u64::try_from(took.as_micros()).unwrap_or(u64::MAX);
         let (lately, memory) = (self.lately(), self.limits.memory);
         let took = took.min((lately * ACCIDENT).max(ACCIDENT_MICROS));
@@ -112,7 +115,8 @@ impl Admission {
 }
 
 /// A place in the queue. Whoever drops it leaves.
-pub(crate) struct Place(Arc<Admission>);
+#[derive(Debug)]
+pub struct Place(Arc<Admission>);
 
 impl Drop for Place {
     fn drop(&mut self) {

@@ -1,0 +1,62 @@
+//! What can be asked of a broker about what it has.
+//!
+//! Nothing is asked that could be refused: what is refused on one channel ends the connection for all.
+
+use lapin::{
+    BasicProperties,
+    options::{BasicPublishOptions, ConfirmSelectOptions, QueueDeclareOptions, QueueDeleteOptions},
+    types::FieldTable,
+};
+
+use super::connection::{BrokerError, Lane, Link};
+
+const PERSISTENT: u8 = 2;
+
+impl Link {
+    /// How many consumers a queue has. One that is frozen counts until its connection is given up, and what it has in hand
+    /// goes back to the queue in the same step. None, too, where the queue itself does not answer.
+    pub async fn consumers(&self, queue: &str) -> Result<u32, BrokerError> {
+        let lane = self.lane().await?;
+        let options = QueueDeclareOptions { passive: true, durable: true, ..Default::default() };
+        let answer = lane.ask(lane.channel.queue_declare(queue.into(), options, FieldTable::default())).await?;
+        close(&lane).await;
+        Ok(answer.consumer_count())
+    }
+
+    /// Whether this broker still has the token that was left with it under this name.
+    pub async fn has_token(&self, name: &str) -> Result<bool, BrokerError> {
+        let lane = self.lane().await?;
+        let messages = declare(&lane, name).await?;
+        close(&lane).await;
+        Ok(messages > 0)
+    }
+
+    /// Leaves a token with the broker, as durable as anything, and takes back another.
+    pub async fn leave_token(&self, name: &str, instead_of: &str) -> Result<(), BrokerError> {
+        let lane = self.lane().await?;
+        declare(&lane, name).await?;
+        lane.ask(lane.channel.confirm_select(ConfirmSelectOptions::default())).await?;
+        let properties = BasicProperties::default().with_delivery_mode(PERSISTENT);
+        let published = async {
+            let options = BasicPublishOptions { mandatory: true, ..Default::default() };
+            lane.channel.basic_publish("".into(), name.into(), options, b"token", properties).await?.await
+        };
+        let confirmation = lane.ask(published).await?;
+        let is_kept = confirmation.is_ack() && confirmation.take_message().is_none();
+        lane.ask(lane.channel.queue_delete(instead_of.into(), QueueDeleteOptions::default())).await?;
+        close(&lane).await;
+        if is_kept { Ok(()) } else { Err(BrokerError::Outage("it would not keep a token".to_owned())) }
+    }
+}
+
+/// Makes the queue of a token, if it is not there, and says how many it has. It is a classic one: those answer as soon as the
+/// broker does, and a quorum queue that has no leader yet looks as if it were empty.
+async fn declare(lane: &Lane, name: &str) -> Result<u32, BrokerError> {
+    let options = QueueDeclareOptions { durable: true, ..Default::default() };
+    let answer = lane.ask(lane.channel.queue_declare(name.into(), options, FieldTable::default())).await?;
+    Ok(answer.message_count())
+}
+
+async fn close(lane: &Lane) {
+    let _ = lane.ask(lane.channel.close(200, "answered".into())).await;
+}
