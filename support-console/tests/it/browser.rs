@@ -97,7 +97,7 @@ async fn support_finds_what_failed_mends_it_and_sees_it_arrive() {
     browser.until_text("Exactly those").await;
     browser.write("#rate", "400").await;
     browser.click("#start").await;
-    browser.until_text("How far").await;
+    browser.until_text("Failed again").await;
     looks.picture("run-under-way").await;
     browser.until_text("finished").await;
     looks.at("run-finished").await;
