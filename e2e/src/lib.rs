@@ -5,6 +5,7 @@
 //! A harness has no errors to return: it panics, which is how a test hears of it.
 #![expect(clippy::panic, clippy::expect_used, reason = "a harness fails by panicking")]
 
+mod browser;
 mod clean;
 mod console;
 mod database;
@@ -21,6 +22,7 @@ mod token;
 mod vhost;
 mod wait;
 
+pub use browser::Browser;
 pub use clean::{SIGNALS, assert_clean};
 pub use console::{Console, Said};
 pub use database::{Database, PASSWORD};

@@ -5,10 +5,12 @@ mod audit;
 pub(crate) mod body;
 mod failures;
 mod letters;
+mod line;
 mod live;
 mod login;
 pub(crate) mod mask;
 mod mend;
+mod orders;
 mod page;
 mod person;
 mod plans;
@@ -30,7 +32,7 @@ use common::http::{BodyLimit, Problem};
 use tokio_util::sync::CancellationToken;
 
 use self::trouble::Trouble;
-use crate::{Console, people::People};
+use crate::{Console, Desk, people::People};
 
 /// A body that is edited in a browser, as a form writes it: up to three bytes for one.
 const LARGEST_EDIT: usize = 3 * mend::LARGEST + 64 * 1024;
@@ -39,6 +41,7 @@ const LARGEST_EDIT: usize = 3 * mend::LARGEST + 64 * 1024;
 #[derive(Clone)]
 pub(crate) struct Pages {
     pub(crate) console: Console,
+    pub(crate) desk: Desk,
     pub(crate) people: Arc<People>,
     pub(crate) stop: CancellationToken,
 }
@@ -60,6 +63,10 @@ pub(crate) fn routes(pages: Pages) -> Router {
         .route("/plans/{id}", post(plans::start))
         .route("/runs", get(runs::all))
         .route("/runs/{id}", get(runs::show).post(runs::steer))
+        .route("/orders", get(orders::all))
+        .route("/orders/{id}", get(orders::show))
+        .route("/orders/{id}/cancel", post(orders::cancel))
+        .route("/line", get(line::show))
         .route("/audit", get(audit::show))
         .route("/account", get(account::show))
         .route("/account/password", post(account::password))

@@ -137,15 +137,6 @@ pub struct LetterRun {
     pub retry_id: Uuid,
 }
 
-impl LetterPage {
-    /// Those headers that may be edited: what the line and the broker put there is set anew whenever it is sent.
-    #[must_use]
-    pub fn editable_headers(&self) -> Value {
-        let headers = self.headers.get("headers").and_then(Value::as_object).into_iter().flatten();
-        headers.filter(|(name, _)| !name.starts_with("x-")).map(|(name, value)| (name.clone(), value.clone())).collect()
-    }
-}
-
 impl State {
     #[must_use]
     pub fn name(self) -> &'static str {

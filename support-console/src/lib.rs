@@ -75,8 +75,8 @@ pub async fn run(settings: Settings<Support>, stop: CancellationToken) -> Result
     let desk = Desk::set_up(&mut service, &console, &own, &around)?;
     let api = api::Api { console: console.clone(), services: desk.services.clone(), board: desk.board.clone() };
     let api = api::routes(api).layer(Extension(Arc::clone(&people)));
-    let pages = http::Pages { console, people, stop: service.stop().clone() };
     // To stop is to let go of the outbox: whoever holds a console holds that up, so only the routes do.
+    let pages = http::Pages { console, desk, people, stop: service.stop().clone() };
     service.run(http::routes(pages).merge(api)).await
 }
 

@@ -29,6 +29,7 @@ pub fn run(arguments: &Arguments) -> Result<ExitCode> {
     clear(&dir)?;
     let backing = Backing::prepare(&dir, Purpose::Tests)?;
     install::ensure(&install::SNIPPETS)?;
+    install::ensure(&install::BROWSER)?;
     let result = run_tests(&dir, &backing, &arguments.arguments);
     clear(&dir)?;
     Ok(if result? { ExitCode::SUCCESS } else { ExitCode::FAILURE })

@@ -132,10 +132,8 @@ pub(super) async fn one(
     let unknown = || Trouble::not_found("There is no such group.");
     let key = Uuid::try_parse(&key).map_err(|_| unknown())?;
     let group = pages.console.group(key).await?;
-    let text = format!("group:{key}");
-    let wanted: Query = text.parse().map_err(|_| unknown())?;
     let after = search::cursor(query.as_deref())?;
-    let found = pages.console.search(&wanted, after, search::ON_A_PAGE).await?;
+    let found = pages.console.search(&Query::group(key), after, search::ON_A_PAGE).await?;
     let sight = Sight::of(&session.who);
     let mut content = Html::default();
     html!(content, "<p class=\"trail\"><a href=\"/\">Failures</a></p><h1 class=\"reason\">"

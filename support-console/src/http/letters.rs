@@ -12,7 +12,7 @@ use super::{
     Pages, audit, body,
     failures::kind,
     mask::Sight,
-    mend,
+    mend, orders,
     page::{Csrf, Page, Place},
     parameter,
     person::{Person, Signed},
@@ -54,6 +54,7 @@ pub(super) async fn show(
     audit::lines(&mut content, &letter.audit, sight);
     html!(content, "</section></div><aside class=\"side\" aria-label=\"About its order\">");
     facts(&mut content, &letter, sight);
+    orders::beside(&mut content, &pages, &session, &letter.line.subject).await;
     html!(content, "</aside></div>");
     Ok(Page::new(&session, Place::Search, "A letter", content).live().into_response())
 }

@@ -6,7 +6,6 @@ use axum::{
     response::{IntoResponse as _, Redirect, Response},
 };
 use common::{html, html::Html};
-use serde_json::{Map, Value};
 use uuid::Uuid;
 
 use super::{
@@ -33,19 +32,16 @@ pub(super) async fn form(
     let back = format!("/letters/{id}");
     session.who.must_be(Role::Operator).map_err(|refusal| Trouble::from(refusal).back_to(&back))?;
     let letter = pages.console.letter(id).await?;
-    let text = match Shape::of(&letter.body, Sight::of(&session.who), &[]) {
-        Shape::Json(text) | Shape::Text(text) if letter.body.len() <= LARGEST => text,
-        Shape::Bytes(_) if letter.body.len() <= LARGEST => String::new(),
-        _ => {
-            let message = format!(
-                "A body of {} is too large for a page. The command line edits it from a file: \
-                 support-console edit {id} --body FILE.",
-                bytes(letter.body.len())
-            );
-            return Err(Trouble::from(Refusal::EditNotApplied(message)).back_to(back));
-        }
-    };
-    let typed = Typed { version: letter.line.version, body: &text, headers: &own_headers(&letter) };
+    if letter.body.len() > LARGEST {
+        let message = format!(
+            "a body of {} is too large for a page; the command line edits it from a file: \
+             support-console edit {id} --body FILE",
+            bytes(letter.body.len())
+        );
+        return Err(Trouble::from(Refusal::EditNotApplied(message)).back_to(back));
+    }
+    let text = as_text(&letter.body);
+    let typed = Typed { version: letter.line.version, body: &text };
     Ok(page(&session, &letter, StatusCode::OK, &typed, None))
 }
 
@@ -53,7 +49,6 @@ pub(super) async fn form(
 struct Typed<'a> {
     version: i32,
     body: &'a str,
-    headers: &'a str,
 }
 
 pub(super) async fn edit(
@@ -64,15 +59,14 @@ pub(super) async fn edit(
     let id = Uuid::try_parse(&id).map_err(|_| unknown())?;
     let version = form.get("version").parse().unwrap_or_default();
     // A browser ends every line of a form with both.
-    let (body, headers) = (form.get("body").replace("\r\n", "\n"), form.get("headers").replace("\r\n", "\n"));
-    let typed = Typed { version, body: &body, headers: &headers };
+    let body = form.get("body").replace("\r\n", "\n");
+    let typed = Typed { version, body: &body };
     let letter = pages.console.letter(id).await?;
-    let asked = match asked(&letter, &typed) {
-        Ok(asked) => asked,
-        Err(why) => return Ok(page(&session, &letter, StatusCode::UNPROCESSABLE_ENTITY, &typed, Some(&why))),
-    };
-    let (body, headers) = (asked.body.as_deref(), asked.headers.as_ref());
-    match pages.console.edit(&session.who, id, version, body, headers).await {
+    if as_text(&letter.body) == body {
+        let why = "nothing was changed, so there is nothing to apply";
+        return Ok(page(&session, &letter, StatusCode::UNPROCESSABLE_ENTITY, &typed, Some(why)));
+    }
+    match pages.console.edit(&session.who, id, version, Some(body.as_bytes()), None).await {
         Ok(_) => Ok(Redirect::to(&format!("/letters/{id}?edited=1")).into_response()),
         Err(refusal @ (Refusal::EditNotApplied(_) | Refusal::ChangedSince { .. } | Refusal::Invalid { .. })) => {
             let status = StatusCode::from_u16(refusal.status()).unwrap_or(StatusCode::CONFLICT);
@@ -82,36 +76,12 @@ pub(super) async fn edit(
     }
 }
 
-/// Of both, what is another than before.
-struct Asked {
-    body: Option<Vec<u8>>,
-    headers: Option<Value>,
-}
-
-fn asked(letter: &LetterPage, typed: &Typed<'_>) -> Result<Asked, String> {
-    let before = match Shape::of(&letter.body, Sight::all(), &[]) {
+/// As it stands in the form; bytes that are no text cannot stand there.
+fn as_text(body: &[u8]) -> String {
+    match Shape::of(body, Sight::all(), &[]) {
         Shape::Json(text) | Shape::Text(text) => text,
         Shape::Bytes(_) => String::new(),
-    };
-    let body = (typed.body != before).then(|| typed.body.as_bytes().to_vec());
-    let headers = if typed.headers == own_headers(letter) {
-        None
-    } else {
-        let headers = serde_json::from_str::<Map<String, Value>>(typed.headers).map_err(|error| {
-            format!("the headers are no JSON object (line {}, column {})", error.line(), error.column())
-        })?;
-        Some(Value::Object(headers))
-    };
-    if body.is_none() && headers.is_none() {
-        return Err("nothing was changed, so there is nothing to apply".to_owned());
     }
-    Ok(Asked { body, headers })
-}
-
-/// The headers that may be edited.
-fn own_headers(letter: &LetterPage) -> String {
-    let own = letter.editable_headers();
-    format!("{own:#}")
 }
 
 fn page(session: &Session, letter: &LetterPage, status: StatusCode, typed: &Typed<'_>, why: Option<&str>) -> Response {
@@ -136,9 +106,7 @@ fn page(session: &Session, letter: &LetterPage, status: StatusCode, typed: &Type
         html!(content, " aria-describedby=\"why\"");
     }
     // A browser takes away the first line break.
-    html!(content, ">\n" (typed.body) "</textarea><label for=\"own\">Headers of its own, as a JSON object (those that the line needs "
-        "are set anew)</label><textarea id=\"own\" name=\"headers\" rows=\"4\" spellcheck=\"false\" autocapitalize=\"none\">\n"
-        (typed.headers) "</textarea><p class=\"soft\">Nothing is sent by this. The original is kept, and what changed is shown on the "
+    html!(content, ">\n" (typed.body) "</textarea><p class=\"soft\">Nothing is sent by this. The original is kept, and what changed is shown on the "
         "letter's page.</p><div class=\"actions\"><button class=\"strong\" id=\"apply\">Apply the edit</button>"
         "<a class=\"button\" href=\"/letters/" (line.id) "\">Leave it as it is</a></div></form>");
     Page::new(session, Place::Search, "Edit a letter", content).answer(status)

@@ -40,7 +40,8 @@ pub(super) async fn search(
             return Ok(page.answer(StatusCode::BAD_REQUEST));
         }
     };
-    let found = pages.console.search(&query, cursor(asked.as_deref())?, ON_A_PAGE).await;
+    let after = cursor(asked.as_deref())?;
+    let found = pages.console.search(&query, after, ON_A_PAGE).await;
     let found = match found {
         Err(Refusal::Query(bad)) => {
             form(&mut content, &text, Some(&bad));
@@ -52,20 +53,22 @@ pub(super) async fn search(
     };
     form(&mut content, &text, None);
     html!(content, "<div id=\"found\" data-part>");
-    result(&mut content, &session, &text, &found);
+    result(&mut content, &session, &text, &found, after.is_none());
     html!(content, "</div>");
     help(&mut content, text.is_empty() || found.letters.is_empty());
     Ok(Page::new(&session, Place::Search, "Search", content).live().into_response())
 }
 
-fn result(content: &mut Html, session: &Session, text: &str, found: &Found) {
+fn result(content: &mut Html, session: &Session, text: &str, found: &Found, is_first: bool) {
     if found.letters.is_empty() && found.next.is_none() {
         html!(*content, "<div class=\"empty\"><p class=\"large\">Nothing was found.</p><p>");
         html!(*content, "Every word must be met; with OR between them one is enough. What went through is not here: <a href=\""
             "/orders\">look for the order</a> to see how it stands.</p></div>");
         return;
     }
-    if let Some(total) = found.total {
+    // What is all on one page need not be counted anywhere else.
+    let here = i64::try_from(found.letters.len()).ok().filter(|_| is_first && found.next.is_none());
+    if let Some(total) = found.total.or(here) {
         html!(*content, "<p role=\"status\"><strong>" (Letters(total)) "</strong> found.</p>");
     }
     if session.who.role >= Role::Operator {
@@ -131,7 +134,7 @@ pub(super) fn cursor(query: Option<&str>) -> Result<Option<Cursor>, Trouble> {
 /// Where a search begins on other pages.
 pub(super) fn small_form(content: &mut Html) {
     html!(*content, "<form class=\"find\" role=\"search\" action=\"/search\"><label class=\"hidden\" for=\"q\">Search letters</label>"
-        "<input id=\"q\" name=\"q\" type=\"search\" maxlength=\"2000\" placeholder=\"Order, user or words of the reason\">"
+        "<input id=\"q\" name=\"q\" type=\"search\" maxlength=\"2000\" placeholder=\"An order, or words of the reason\">"
         "<button>Search</button></form>");
 }
 
@@ -166,16 +169,17 @@ fn help(content: &mut Html, open: bool) {
     }
     html!(*content, "><summary>How to search</summary><dl class=\"syntax\">");
     for (example, tells) in [
-        ("ORD0197…", "an order; a word without a name is looked for in orders, users and reasons"),
-        ("user:123456", "a user; likewise product:P001, queue:payment.charge, type:order.paid"),
-        ("reason:\"gateway timeout\"", "words of the reason, in quotes if there are several"),
-        ("state:failed", "failed, retrying, done or discarded"),
-        ("after:2026-11-01 before:2026-11-02T12:00", "when it died, in UTC"),
-        ("attempts:>3", "how often it was tried"),
+        ("timeout", "a word without a field is an order, an event or a word of the reason, by what it looks like"),
+        ("order:ORD… user:123456 product:P001", "what the letter is about; together, which is what AND means, too"),
         (
-            "queue:payment.charge AND (reason:timeout OR user:123456)",
-            "together: AND, which may be left out, OR and brackets",
+            "queue:payment.charge type:order.paid",
+            "where it died, and what it is; payment.* finds every name that begins so",
         ),
+        ("reason:\"gateway timeout\"", "words of the reason, one after the other"),
+        ("state:failed", "or retrying, done, discarded"),
+        ("after:2026-11-01 before:2026-11-02T12:00:00Z", "when it died, in UTC"),
+        ("attempts:>=3 tries:1", "how often the line tried it, and how often staff retried it"),
+        ("(reason:timeout OR user:123456) NOT state:done", "either, in brackets; and what it must not be"),
     ] {
         html!(*content, "<div><dt><code>" (example) "</code></dt><dd>" (tells) "</dd></div>");
     }

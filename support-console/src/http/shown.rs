@@ -29,6 +29,23 @@ impl Show for At {
     }
 }
 
+/// A moment as a service has said it; as it stands there if it is none.
+pub(super) struct Said<'a>(pub(super) &'a str);
+
+impl Show for Said<'_> {
+    fn show(&self, html: &mut Html) {
+        match OffsetDateTime::parse(self.0, &Rfc3339) {
+            Ok(at) => At(at).show(html),
+            Err(_) => self.0.show(html),
+        }
+    }
+}
+
+/// How long something lasts already.
+pub(super) fn lasting(seconds: f64) -> String {
+    ago(Duration::seconds_f64(seconds.clamp(0.0, 1e9))).replace("just now", "a moment").replace(" ago", "")
+}
+
 fn written(at: OffsetDateTime) -> String {
     let (hour, minute, second) = at.to_hms();
     format!("{} {hour:02}:{minute:02}:{second:02} UTC", at.date())

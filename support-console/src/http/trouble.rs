@@ -26,7 +26,7 @@ pub(super) struct Trouble {
 }
 
 impl Trouble {
-    fn with(status: StatusCode, title: &'static str, message: impl Into<String>) -> Self {
+    pub(super) fn with(status: StatusCode, title: &'static str, message: impl Into<String>) -> Self {
         Self { status, title, message: message.into(), code: None, retry_after_seconds: None, back: None }
     }
 

@@ -1,4 +1,8 @@
-//! The console against a real broker and a real database: `cargo xtask test -- -E 'package(support-console)'`.
-#![expect(clippy::unwrap_used, clippy::expect_used, reason = "tests fail loudly")]
+//! The console: the real binary, the real broker, the real database: `cargo xtask test -- -E 'package(support-console)'`.
+#![expect(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "tests fail loudly")]
 
+mod browser;
 mod engine;
+mod pages;
+mod people;
+mod visitor;

@@ -36,6 +36,24 @@ pub const RABBITMQ: Package = Package {
     homebrew: "rabbitmq",
 };
 
+/// What the pages are looked at with, in tests.
+pub const BROWSER: [Package; 2] = [
+    Package {
+        name: "Chromium",
+        is_there: || ["chromium", "chromium-browser", "google-chrome"].into_iter().any(exists),
+        debian: "chromium",
+        fedora: "chromium",
+        homebrew: "chromium",
+    },
+    Package {
+        name: "Chromium's driver",
+        is_there: || exists("chromedriver"),
+        debian: "chromium-driver",
+        fedora: "chromedriver",
+        homebrew: "chromedriver",
+    },
+];
+
 /// What the documentation's snippets are written for, which the tests run.
 pub const SNIPPETS: [Package; 5] = [
     Package { name: "curl", is_there: || exists("curl"), debian: "curl", fedora: "curl", homebrew: "curl" },
