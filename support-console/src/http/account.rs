@@ -117,7 +117,7 @@ async fn page(pages: &Pages, session: &Session, status: StatusCode, word: Word<'
         Word::Bad(text) => html!(content, "<p class=\"notice bad\" role=\"alert\">" (text) "</p>"),
         Word::Token(token) => {
             html!(content, "<div class=\"notice good\" role=\"status\"><p>This is the token. It is shown "
-            "this once; keep it where you keep passwords.</p><p><code class=\"secret\">" (token) "</code></p></div>")
+            "this once; keep it where you keep passwords.</p><p><code class=\"secret\">" (token) "</code></p></div>");
         }
     }
     html!(content, "<dl class=\"facts\"><div><dt>Account</dt><dd>" (session.who.account) "</dd></div><div><dt>Role</dt><dd>"

@@ -77,10 +77,10 @@ fn nothing(content: &mut Html, queue: &str, settled: bool) {
     match (queue.is_empty(), settled) {
         (true, false) => {
             html!(*content, "Nothing waits for you.</p><p>Whatever could not go through would be here, with its "
-            "reason. <a href=\"/?show=all\">What was settled before</a></p>")
+            "reason. <a href=\"/?show=all\">What was settled before</a></p>");
         }
         (true, true) => {
-            html!(*content, "Nothing has ever failed.</p><p>Whatever could not go through would be here.</p>")
+            html!(*content, "Nothing has ever failed.</p><p>Whatever could not go through would be here.</p>");
         }
         (false, _) => html!(*content, "Nothing of this queue.</p><p><a href=\"/\">Look at every queue</a></p>"),
     }

@@ -82,13 +82,13 @@ fn actions(content: &mut Html, session: &Session, letter: &LetterPage) {
         Stands::Retrying if line.no_word => {
             html!(*content, "<p>It was sent again, and there has been no word of it for long. Its "
             "worker may be down. If you take it back it is failed again, and can be retried; should the first retry arrive after "
-            "all, that counts.</p>")
+            "all, that counts.</p>");
         }
         Stands::Retrying => html!(*content, "<p>It was sent again. Its worker says when it is done.</p>"),
         Stands::Done => html!(*content, "<p>Its worker has said that it is done. There is nothing to do.</p>"),
         Stands::Failed if !line.readable => {
             html!(*content, "<p>There is no event in it that could be sent again: only an edit can "
-            "make it readable.</p>")
+            "make it readable.</p>");
         }
         Stands::Failed | Stands::Discarded => {}
     }

@@ -157,11 +157,11 @@ fn page(
             "<p class=\"soft\" id=\"rate-help\">0 is as fast as it goes.</p><input id=\"rate\" name=\"rate\" type=\"number\" min=\"0\" "
             "max=\"100000\" value=\"" (typed.rate) "\" aria-describedby=\"rate-help\"><label for=\"tolerate\">How many of a step may fail "
             "before it stops by itself</label><input id=\"tolerate\" name=\"tolerate\" type=\"number\" min=\"0\" max=\"1000000\" value=\""
-            (typed.tolerate) "\">")
+            (typed.tolerate) "\">");
         }
         Action::Discard => {
             html!(content, "<label for=\"reason\">Why nothing is to be done about them</label><input id=\"reason\" "
-            "name=\"reason\" required maxlength=\"500\" value=\"" (typed.reason) "\">")
+            "name=\"reason\" required maxlength=\"500\" value=\"" (typed.reason) "\">");
         }
         Action::Restore => html!(content, "<p>They are failed again, and can be retried.</p>"),
     }
