@@ -72,6 +72,7 @@ pub async fn run(settings: Settings<Support>, stop: CancellationToken) -> Result
     let (mut service, console) = engine(settings, stop)?;
     let own = Arc::clone(&console.settings);
     let people = Arc::new(People::new(service.units().db.clone(), own.people.clone())?);
+    service.spawn(people::tidy_for_ever(Arc::clone(&people), service.stop().clone()));
     let desk = Desk::set_up(&mut service, &console, &own, &around)?;
     let api = api::Api { console: console.clone(), services: desk.services.clone(), board: desk.board.clone() };
     let api = api::routes(api).layer(Extension(Arc::clone(&people)));

@@ -18,6 +18,8 @@ use common::{
 };
 use serde::Deserialize;
 
+pub(crate) use attempts::tidy_for_ever;
+
 pub use accounts::{Account, create, disable, enable, list, set_password, set_role};
 pub use passwords::{LONGEST_PASSWORD, SHORTEST_PASSWORD};
 pub use sessions::{ChangeError, NoEntry, Open, Session};

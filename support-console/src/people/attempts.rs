@@ -1,13 +1,15 @@
 //! Guessing passwords does not pay: attempts are counted before they are looked at, in the table that all processes share.
 
-use std::net::IpAddr;
+use std::{net::IpAddr, sync::Arc, time::Duration};
 
 use common::db::DbError;
+use tokio_util::sync::CancellationToken;
 
 use super::{People, secret};
 
 /// For so many minutes an attempt counts.
 const MINUTES: i32 = 15;
+const TIDY_EVERY: Duration = Duration::from_secs(600);
 
 impl People {
     /// Counts an attempt, and says in how many seconds the next may be made if there were too many.
@@ -28,7 +30,7 @@ impl People {
     }
 
     /// What does not count any more goes.
-    pub async fn tidy(&self) -> Result<(), DbError> {
+    async fn tidy(&self) -> Result<(), DbError> {
         let (idle, longest) = (self.idle().as_secs_f64(), self.longest().as_secs_f64());
         let attempts = "DELETE FROM login_attempts WHERE since < now() - make_interval(mins => $1)";
         self.db.execute(attempts, &[&MINUTES]).await?;
@@ -50,4 +52,13 @@ fn keys(name: &str, address: IpAddr) -> Vec<Vec<u8>> {
     [format!("both {address} {name}"), format!("address {address}"), format!("account {name}")]
         .map(|key| secret::hash(&key))
         .into()
+}
+
+/// Forgets what does not count any more, now and then, until `stop`.
+pub(crate) async fn tidy_for_ever(people: Arc<People>, stop: CancellationToken) {
+    while stop.run_until_cancelled(tokio::time::sleep(TIDY_EVERY)).await.is_some() {
+        if let Err(error) = people.tidy().await {
+            tracing::debug!(%error, "sessions that are over are not forgotten yet");
+        }
+    }
 }

@@ -2,7 +2,11 @@
 
 use std::collections::BTreeMap;
 
-use common::{config, db::Db};
+use common::{
+    broker::topology::{Topology, WORK_QUEUES},
+    config,
+    db::Db,
+};
 use e2e::{Database, LONG, Process, Vhost, eventually, http::Answer, service_settings};
 use hyper::Method;
 use lapin::{
@@ -34,6 +38,9 @@ impl Desk {
     }
 
     pub(crate) async fn start_on(database: Database, vhost: Vhost, settings: &[(&str, &str)]) -> Self {
+        // Before anybody puts a letter where it is taken from: a queue that is there need not be bound yet.
+        let delays = config::Consumer::default().retry_delays_ms;
+        Topology::new(WORK_QUEUES, &delays).declare(&vhost.channel().await).await.expect("the topology");
         let mut all: BTreeMap<String, String> = service_settings("support", &database, &vhost);
         all.extend(settings.iter().map(|(key, value)| ((*key).to_owned(), (*value).to_owned())));
         let mut process = Process::spawn("support-console", all).await;
@@ -43,8 +50,6 @@ impl Desk {
             people::create(&db, "test", &name(account), role, Some(&PASSWORD.into())).await.expect("an account");
         }
         process.wait_ready().await;
-        // It is ready for people before it has found the broker.
-        eventually(LONG, "the line", async || vhost.ready("orders.timeout.dlq").await).await;
         Self { process, database, vhost, db }
     }
 
