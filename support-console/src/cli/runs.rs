@@ -93,7 +93,8 @@ async fn watch(client: &Client, run: &str, json: bool) -> Result<Outcome, Troubl
             said = now;
         }
         if !matches!(answer["run"]["state"].as_str(), Some("running" | "planned")) {
-            let clean = answer["run"]["state"] == "finished" && answer["run"]["failed"] == 0;
+            let run = &answer["run"];
+            let clean = run["state"] == "finished" && run["failed"] == 0 && run["skipped"] == 0;
             let outcome = Outcome::done(&answer, show::run, json);
             return Ok(outcome.with(if clean { DONE } else { FAILED }));
         }
