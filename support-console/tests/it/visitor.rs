@@ -7,7 +7,7 @@ use common::{
     config,
     db::Db,
 };
-use e2e::{Database, LONG, Process, Vhost, eventually, http::Answer, service_settings};
+use e2e::{Database, Process, Vhost, http::Answer, service_settings};
 use hyper::Method;
 use lapin::{
     BasicProperties,
