@@ -149,8 +149,7 @@ impl Saga {
         .await;
         let refused = self.line.database.count("SELECT count(*) FROM payments.payments WHERE refund = 'refused'").await;
         let mut dead: Vec<String> = Vec::new();
-        // A refusal that was heard by callback or by asking dies with the next announcement, a minute later or two.
-        eventually(LONG * 3, "refused refunds are dead letters", async || {
+        eventually(LONG, "refused refunds are dead letters", async || {
             for message in self.line.vhost.drain("payment.settle.dlq").await {
                 assert_eq!(message.header("x-death-kind"), "rejected");
                 dead.extend(message.events().iter().map(|event| event["subject"].as_str().unwrap().to_owned()));
