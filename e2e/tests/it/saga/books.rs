@@ -3,7 +3,7 @@
 //! missing; and the last mail of every order is true.
 
 use std::{
-    collections::{BTreeMap, HashMap},
+    collections::{BTreeMap, BTreeSet, HashMap},
     time::{Duration, Instant},
 };
 
@@ -147,19 +147,36 @@ impl Saga {
             (self.line.database.count(open).await == 0).then_some(())
         })
         .await;
-        let refused = self.line.database.count("SELECT count(*) FROM payments.payments WHERE refund = 'refused'").await;
-        let mut dead: Vec<String> = Vec::new();
+        let client = self.line.database.connect().await;
+        let mut dead: BTreeMap<String, String> = BTreeMap::new();
+        let mut differ = (Vec::new(), Vec::new());
         eventually(LONG, "refused refunds are dead letters", async || {
             for message in self.line.vhost.drain("payment.settle.dlq").await {
                 assert_eq!(message.header("x-death-kind"), "rejected");
-                dead.extend(message.events().iter().map(|event| event["subject"].as_str().unwrap().to_owned()));
+                let reason = message.header("x-reason");
+                let orders = message.events();
+                dead.extend(
+                    orders.iter().map(|event| (event["subject"].as_str().unwrap().to_owned(), reason.to_owned())),
+                );
             }
-            dead.sort();
-            dead.dedup();
-            (i64::try_from(dead.len()).unwrap() == refused).then_some(())
+            let refused = "SELECT substr(holder, 7) FROM payments.payments WHERE refund = 'refused'";
+            let refused = client.query(refused, &[]).await.unwrap();
+            let refused: BTreeSet<String> = refused.iter().map(|row| row.get(0)).collect();
+            let missing: Vec<_> = refused.iter().filter(|order| !dead.contains_key(*order)).cloned().collect();
+            let surplus: Vec<_> =
+                dead.iter().filter(|(order, _)| !refused.contains(*order)).map(|(o, r)| format!("{o}: {r}")).collect();
+            if differ != (missing.clone(), surplus.clone()) {
+                differ = (missing.clone(), surplus.clone());
+                println!(
+                    "{} refused, {} dead; not dead: {missing:?}; dead without being refused: {surplus:?}",
+                    refused.len(),
+                    dead.len()
+                );
+            }
+            (missing.is_empty() && surplus.is_empty()).then_some(())
         })
         .await;
-        dead
+        dead.into_keys().collect()
     }
 
     async fn compare(&self, orders: usize, dead: Vec<String>) {
