@@ -38,7 +38,7 @@ pub const SERVICES: [Service; 5] = [
         role: "conveyor_payments",
         password: |passwords| &passwords.payments,
         migrations: payments::migrations::runner,
-        append_only: &[],
+        append_only: &["paid_back"],
     },
     Service {
         schema: "notifications",

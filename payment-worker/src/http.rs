@@ -4,6 +4,7 @@ mod callback;
 pub mod codes;
 mod methods;
 mod orders;
+mod paid_back;
 mod process;
 mod signature;
 
@@ -97,6 +98,7 @@ pub(crate) fn routes<G: PaymentGateway>(state: State<G>, tokens: Tokens) -> Rout
         .route("/api/payment/callback", post(callback::callback))
         .route("/api/payment/methods/{user_id}", methods)
         .route("/api/payment/orders/{order_id}", get(orders::show))
+        .route("/api/payment/orders/{order_id}/paid-back", post(paid_back::paid_back))
         .layer(Extension(tokens))
         .with_state(Arc::new(state))
 }

@@ -71,6 +71,9 @@ pub(crate) async fn record(
             Said::Refund(answer) => match answer.outcome() {
                 Some(outcome) => {
                     let news = payment::refunded(attempt.refund, outcome);
+                    if payment::is_given_twice(attempt.refund, news) {
+                        given_twice(attempt);
+                    }
                     attempt.refund = news.or(attempt.refund);
                     // Whoever heard of it first, it is this event that people are told by.
                     let tells = attempt.refund == Some(Refund::Refused) && event.is_some();
@@ -84,7 +87,7 @@ pub(crate) async fn record(
                     match news {
                         Some(Refund::Refunded) => announce(outbox, cause, attempt, News::Refunded)?,
                         Some(Refund::Refused) => refused(attempt),
-                        Some(Refund::Due) | None => {}
+                        Some(Refund::Due | Refund::PaidBack) | None => {}
                     }
                     None
                 }
@@ -174,6 +177,12 @@ fn refusal(answer: &RefundAnswer) -> Option<String> {
 fn refused(attempt: &Attempt) {
     metrics::counter!("conveyor_refunds_refused_total").increment(1);
     tracing::error!(order = %attempt.order_id, transaction = %attempt.id, "the gateway refuses a refund for good");
+}
+
+fn given_twice(attempt: &Attempt) {
+    metrics::counter!("conveyor_refunds_given_twice_total").increment(1);
+    tracing::error!(order = %attempt.order_id, transaction = %attempt.id,
+        "the gateway has given back what was paid back by hand before");
 }
 
 /// After how long somebody asks again about a charge that has no outcome.

@@ -29,6 +29,8 @@ pub enum Refund {
     Refunded,
     /// The gateway will not.
     Refused,
+    /// The gateway will not, and a person has paid the customer back in another way.
+    PaidBack,
 }
 
 /// Names that are stored.
@@ -61,7 +63,7 @@ macro_rules! named {
 }
 
 named!(State: Open = "open", Captured = "captured", Declined = "declined", Voided = "voided");
-named!(Refund: Due = "due", Refunded = "refunded", Refused = "refused");
+named!(Refund: Due = "due", Refunded = "refunded", Refused = "refused", PaidBack = "paid_back");
 
 /// One attempt to capture the money for an order.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
@@ -289,7 +291,7 @@ pub fn refund_due(attempt: &Attempt, amount: Money, event: Uuid) -> OnRefund {
         }
         (State::Captured, None | Some(Refund::Refused)) => OnRefund::Refund,
         (State::Captured, Some(Refund::Due)) => OnRefund::Follow,
-        (State::Captured, Some(Refund::Refunded)) => OnRefund::Say,
+        (State::Captured, Some(Refund::Refunded | Refund::PaidBack)) => OnRefund::Say,
     }
 }
 
@@ -304,13 +306,36 @@ pub fn settled(state: State, outcome: State) -> Option<State> {
     }
 }
 
-/// What a refund becomes by an outcome. What was given back stays so; what was refused may have been given back later.
+/// What a refund becomes by an outcome. What was given back stays so; what was refused may have been given back later, and
+/// so may what was paid back by hand meanwhile: that it was given [twice](is_given_twice) is seen, not hidden.
 #[must_use]
 pub fn refunded(refund: Option<Refund>, outcome: Refund) -> Option<Refund> {
     match (refund, outcome) {
         (None | Some(Refund::Due), Refund::Refunded | Refund::Refused) => Some(outcome),
-        (Some(Refund::Refused), Refund::Refunded) => Some(outcome),
+        (Some(Refund::Refused | Refund::PaidBack), Refund::Refunded) => Some(outcome),
         _ => None,
+    }
+}
+
+/// Whether the gateway has given back what a person had paid back before.
+#[must_use]
+pub fn is_given_twice(before: Option<Refund>, after: Option<Refund>) -> bool {
+    before == Some(Refund::PaidBack) && after == Some(Refund::Refunded)
+}
+
+/// Why money cannot be noted as paid back by hand, if it cannot. Only what the gateway refuses for good can: as long as it
+/// may still give it back, the customer could be given it twice.
+#[must_use]
+pub fn not_to_be_paid_back(attempt: &Attempt) -> Option<&'static str> {
+    match (attempt.state, attempt.refund) {
+        (State::Captured, Some(Refund::Refused)) => None,
+        (State::Captured, Some(Refund::Due)) => {
+            Some("the gateway is asked to give it back just now: wait for what it says, and look again")
+        }
+        (State::Captured, Some(Refund::Refunded)) => Some("the gateway has given it back"),
+        (State::Captured, Some(Refund::PaidBack)) => Some("it was paid back by hand before"),
+        (State::Captured, None) => Some("nobody has asked for it back: call the order off first"),
+        (State::Open | State::Declined | State::Voided, _) => Some("nothing was captured"),
     }
 }
 

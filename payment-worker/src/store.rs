@@ -4,8 +4,10 @@
 //! anything decided. Locks are taken in one order everywhere: dues, then attempts, each sorted.
 
 mod methods;
+mod paid_back;
 
 pub(crate) use methods::{delete_method, find_method, put_method};
+pub(crate) use paid_back::{PaidBack, find_paid_back, pay_back};
 
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 

@@ -4,6 +4,7 @@ mod asking;
 mod books;
 mod callbacks;
 mod crowds;
+mod paid_back;
 mod paying;
 mod refunds;
 pub(crate) mod secrets;

@@ -37,6 +37,12 @@ common::codes! {
     ATTEMPTS_USED_UP = "attempts_used_up", CONFLICT,
         "Payments for this order were declined as often as they may be.",
         "Place a new order.";
+    NOT_REFUSED = "refund_not_refused", CONFLICT,
+        "Only money whose refund the gateway refuses for good can be noted as paid back by hand.",
+        "The message says how it stands; while the gateway is being asked, look again in a moment.";
+    NOTED_OTHERWISE = "noted_otherwise", CONFLICT,
+        "The payment was noted as paid back before, with another note.",
+        "Read the order's payments to see who paid it back and how, and do not pay it back again.";
     REPLAYED_CALLBACK = "replayed_callback", UNAUTHORIZED,
         "These very bytes, signed at that moment, were taken before.",
         "There is no need to send them again; to be sure that they were heard, sign them anew.";

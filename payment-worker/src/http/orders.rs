@@ -17,7 +17,7 @@ use time::{OffsetDateTime, format_description::well_known::Rfc3339};
 use tokio_postgres::Row;
 
 use super::{SharedState, UNREACHABLE};
-use crate::gateway::PaymentGateway;
+use crate::{gateway::PaymentGateway, store::PaidBack};
 
 /// What is owed, and every attempt to have it. The gateway's name for a stored method is not among it.
 #[derive(Serialize)]
@@ -53,10 +53,16 @@ struct Payment {
     attempts_left: i32,
     #[serde(skip_serializing_if = "Option::is_none")]
     reason: Option<String>,
-    /// What has become of captured money since: `due`, `refunded` or `refused`.
+    /// What has become of captured money since: `due`, `refunded`, `refused`, or `paid_back` by hand because it is refused.
     #[serde(skip_serializing_if = "Option::is_none")]
     refund: Option<String>,
     created_at: String,
+    /// When the money came.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    captured_at: Option<String>,
+    /// When the gateway was last asked anew to give it back, or last said what became of that.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    refund_tried_at: Option<String>,
     updated_at: String,
     #[serde(flatten)]
     for_the_shop: Option<ForTheShop>,
@@ -74,6 +80,29 @@ struct ForTheShop {
     looked_after_at: Option<String>,
     #[serde(skip_serializing_if = "Option::is_none")]
     looked_after: Option<i32>,
+    /// Who paid it back by hand. Where `refund` is `refunded` all the same, it was given back twice.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    paid_back: Option<ByHand>,
+}
+
+/// Money that a person has paid back, as it was noted.
+#[derive(Serialize)]
+pub(super) struct ByHand {
+    at: String,
+    by: String,
+    note: String,
+}
+
+impl ByHand {
+    pub(super) fn of(PaidBack { account, note, at }: PaidBack) -> Result<Self, DbError> {
+        Ok(Self { at: instant(at)?, by: account, note })
+    }
+
+    fn read(row: &Row) -> Result<Option<Self>, DbError> {
+        let Some(account) = row.try_get("paid_back_by")? else { return Ok(None) };
+        let (note, at) = (row.try_get("paid_back_note")?, row.try_get("paid_back_at")?);
+        Self::of(PaidBack { account, note, at }).map(Some)
+    }
 }
 
 pub(super) async fn show<G: PaymentGateway>(
@@ -144,6 +173,7 @@ fn payment(
         gateway_reference: row.try_get("gateway_reference")?,
         looked_after_at: row.try_get::<_, Option<OffsetDateTime>>("due_at")?.map(instant).transpose()?,
         looked_after: row.try_get("tries")?,
+        paid_back: ByHand::read(row)?,
     };
     Ok(Payment {
         transaction_id,
@@ -155,6 +185,8 @@ fn payment(
         reason: row.try_get("reason")?,
         refund: row.try_get("refund")?,
         created_at: instant(row.try_get("created_at")?)?,
+        captured_at: row.try_get::<_, Option<OffsetDateTime>>("captured_at")?.map(instant).transpose()?,
+        refund_tried_at: row.try_get::<_, Option<OffsetDateTime>>("refund_tried_at")?.map(instant).transpose()?,
         updated_at: instant(row.try_get("updated_at")?)?,
         for_the_shop: to_the_shop.then_some(for_the_shop),
     })
@@ -169,7 +201,7 @@ fn instant(at: OffsetDateTime) -> Result<String, DbError> {
 }
 
 /// What stands in the table is not what this program puts there.
-fn odd(error: &DbError) -> Problem {
+pub(super) fn odd(error: &DbError) -> Problem {
     tracing::error!(%error, "an order's payments cannot be shown");
     Problem::internal()
 }

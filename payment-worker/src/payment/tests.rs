@@ -160,3 +160,30 @@ fn whoever_pays_by_hand_hears_what_came_of_it_and_a_voided_attempt_is_not_spent(
     assert_eq!((declined.news(), declined.left_after()), (Some(News::Failed), 0));
     assert_eq!(Attempt { state: State::Open, ..declined }.news(), None);
 }
+
+#[test]
+fn only_what_the_gateway_refuses_is_paid_back_by_hand_and_both_are_seen() {
+    let mut captured = attempt(1, State::Captured);
+    for (refund, may) in [
+        (None, false),
+        (Some(Refund::Due), false),
+        (Some(Refund::Refunded), false),
+        (Some(Refund::PaidBack), false),
+        (Some(Refund::Refused), true),
+    ] {
+        captured.refund = refund;
+        assert_eq!(not_to_be_paid_back(&captured).is_none(), may, "{refund:?}");
+    }
+    for state in [State::Open, State::Declined, State::Voided] {
+        assert!(not_to_be_paid_back(&attempt(1, state)).is_some());
+    }
+    captured.refund = Some(Refund::PaidBack);
+    captured.refused_event = Some(Uuid::nil());
+    assert!(captured.is_settled());
+    assert_eq!(refund_due(&captured, OWED, Uuid::nil()), OnRefund::Say, "the gateway is not asked any more");
+    assert_eq!(refunded(Some(Refund::PaidBack), Refund::Refused), None);
+    let after = refunded(Some(Refund::PaidBack), Refund::Refunded);
+    assert_eq!(after, Some(Refund::Refunded));
+    assert!(is_given_twice(Some(Refund::PaidBack), after) && !is_given_twice(Some(Refund::Refused), after));
+    assert_eq!("paid_back".parse(), Ok(Refund::PaidBack));
+}

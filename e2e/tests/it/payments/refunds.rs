@@ -11,7 +11,7 @@ use serde_json::json;
 use super::{AMOUNT, Till, callbacks, named};
 
 /// An order of somebody whose card behaves so, and its transaction, once it is paid.
-async fn paid(till: &Till, behaviour: &str) -> (OrderId, String) {
+pub(super) async fn paid(till: &Till, behaviour: &str) -> (OrderId, String) {
     let user = format!("user-{behaviour}");
     till.store_method(&user, behaviour).await;
     let order = OrderId::generate();

@@ -1,0 +1,1 @@
+SELECT account, note, at FROM paid_back WHERE id = $1
