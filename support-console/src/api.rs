@@ -52,7 +52,8 @@ pub(crate) fn routes(api: Api) -> Router {
         .route("/board", get(board))
         .route("/orders", get(orders::list))
         .route("/orders/{id}", get(orders::show))
-        .route("/orders/{id}/cancel", post(orders::cancel));
+        .route("/orders/{id}/cancel", post(orders::cancel))
+        .route("/orders/{id}/paid-back", post(orders::paid_back));
     Router::new().nest("/api/support", support).with_state(Arc::new(api))
 }
 

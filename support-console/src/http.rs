@@ -66,6 +66,7 @@ pub(crate) fn routes(pages: Pages) -> Router {
         .route("/orders", get(orders::all))
         .route("/orders/{id}", get(orders::show))
         .route("/orders/{id}/cancel", post(orders::cancel))
+        .route("/orders/{id}/paid-back", post(orders::paid_back))
         .route("/line", get(line::show))
         .route("/audit", get(audit::show))
         .route("/account", get(account::show))

@@ -1,5 +1,5 @@
 //! What the console asks the services, on behalf of the person who is at it. Its own database role sees only its own
-//! schema; of orders, payments, notices and stock it knows what it is answered.
+//! schema; of orders, payments and notices it knows what it is answered.
 //!
 //! A service that is away, slow or odd breaks nothing: its part of the answer says so.
 
@@ -13,21 +13,23 @@ use axum::http::{HeaderValue, Method, Request, header};
 use bytes::Bytes;
 use common::{
     config::{self, ConfigError},
-    ids::{OrderId, ProductId, UserId},
+    ids::{OrderId, TransactionId, UserId},
 };
 use http_body_util::Full;
 use serde::{
     Deserialize, Serialize,
     de::{DeserializeOwned, IgnoredAny},
 };
+use serde_json::json;
 
 pub use settings::Settings;
 
 use self::{
-    shapes::{Cancelled, Notifications, Order, OrderPage, Payments, Stock},
+    shapes::{Cancelled, Notifications, Order, OrderPage, PaidBack, Payments},
     token::Signer,
 };
 use crate::{
+    orders::{Owed, owed},
     outward::{self, Outward, base_url},
     who::{Role, Who},
 };
@@ -114,6 +116,8 @@ pub struct OrderStory {
     pub order: Answer<Order>,
     pub payments: Answer<Payments>,
     pub notifications: Answer<Notifications>,
+    /// What the customer should have back, and has not.
+    pub owed: Vec<Owed>,
 }
 
 /// Which orders are wanted, the newest first.
@@ -200,7 +204,8 @@ impl Services {
             self.read(&self.0.payments, who, scope(who), &of_payments),
             self.read(&self.0.notifications, who, scope(who), &of_notifications),
         );
-        OrderStory { order, payments, notifications }
+        let owed = owed(&order, &payments);
+        OrderStory { order, payments, notifications, owed }
     }
 
     pub async fn order(&self, who: &Who, order_id: OrderId) -> Answer<Order> {
@@ -212,23 +217,39 @@ impl Services {
         self.read(&self.0.orders, who, "staff", &format!("/api/orders?{}", wanted.parameters())).await
     }
 
-    pub async fn stock(&self, who: &Who, product: &ProductId) -> Answer<Stock> {
-        // Of what a product may be called, only `:`, `@` and `+` mean anything in an address, and not in this place.
-        self.read(&self.0.inventory, who, "staff", &format!("/api/inventory/{product}")).await
-    }
-
-    /// Whether this person may call orders off.
-    pub(crate) fn may_cancel(&self, who: &Who) -> Result<(), Refused> {
+    /// Whether this person may call orders off, and note money as paid back.
+    pub(crate) fn may_act(&self, who: &Who) -> Result<(), Refused> {
         if who.role >= Role::Operator { Ok(()) } else { Err(Refused::Role) }
     }
 
     /// Calls an order off; what was paid goes back. The order's timeline says who it was. It is noted in the audit by
     /// [`call_off`](crate::orders::call_off), which is the way to it.
     pub(crate) async fn cancel(&self, who: &Who, order_id: OrderId) -> Result<Cancelled, Refused> {
-        self.may_cancel(who)?;
-        let service = &self.0.orders;
-        let path = format!("/api/orders/{order_id}/cancel");
-        let answer = self.ask(service, who, "staff", Method::POST, &path).await.map_err(Refused::Away)?;
+        self.act(&self.0.orders, who, &format!("/api/orders/{order_id}/cancel"), Bytes::new()).await
+    }
+
+    /// Notes that the customer was paid back by hand what the gateway refuses to give back; the order hears of it as of a
+    /// refund. It is noted in the audit by [`pay_back`](crate::orders::pay_back), which is the way to it.
+    pub(crate) async fn pay_back(
+        &self,
+        who: &Who,
+        order_id: OrderId,
+        transaction_id: TransactionId,
+        note: &str,
+    ) -> Result<PaidBack, Refused> {
+        let body = json!({"transactionId": transaction_id, "note": note}).to_string();
+        self.act(&self.0.payments, who, &format!("/api/payment/orders/{order_id}/paid-back"), body.into()).await
+    }
+
+    async fn act<T: DeserializeOwned>(
+        &self,
+        service: &Service,
+        who: &Who,
+        path: &str,
+        body: Bytes,
+    ) -> Result<T, Refused> {
+        self.may_act(who)?;
+        let answer = self.ask(service, who, "staff", Method::POST, path, body).await.map_err(Refused::Away)?;
         let odd = || Refused::Away(format!("{} answered something odd", service.name));
         match answer.status.as_u16() {
             200 => serde_json::from_slice(&answer.body).map_err(|_| odd()),
@@ -242,7 +263,7 @@ impl Services {
     }
 
     async fn read<T: DeserializeOwned>(&self, service: &Service, who: &Who, scope: &str, path: &str) -> Answer<T> {
-        match self.ask(service, who, scope, Method::GET, path).await {
+        match self.ask(service, who, scope, Method::GET, path, Bytes::new()).await {
             Ok(answer) if answer.status == 200 => match serde_json::from_slice(&answer.body) {
                 Ok(found) => Answer::Found(found),
                 Err(error) => {
@@ -266,6 +287,7 @@ impl Services {
         scope: &str,
         method: Method,
         path: &str,
+        body: Bytes,
     ) -> Result<outward::Answer, String> {
         let cannot = || format!("{} cannot be asked that", service.name);
         let token = self.0.signer.sign(who.account.as_str(), scope).ok_or_else(cannot)?;
@@ -275,7 +297,8 @@ impl Services {
             .method(method)
             .uri(format!("{}{path}", service.url))
             .header(header::AUTHORIZATION, authorization)
-            .body(Full::new(Bytes::new()))
+            .header(header::CONTENT_TYPE, "application/json")
+            .body(Full::new(body))
             .map_err(|_| cannot())?;
         self.0.outward.ask(request, self.0.within, ANSWER_BYTES).await.map_err(|why| {
             tracing::warn!(service = service.name, %why, "a service did not answer");

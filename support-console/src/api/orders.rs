@@ -7,20 +7,20 @@ use axum::{
     response::{IntoResponse as _, Response},
 };
 use common::{
-    http::{Problem, Query as Parameters, whole},
-    ids::{OrderId, UserId},
+    http::{JsonBody, Problem, Query as Parameters, whole},
+    ids::{OrderId, TransactionId, UserId},
 };
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 
 use super::{Named, SharedApi, codes};
 use crate::{
     Who,
     http::mask::Sight,
-    orders::call_off,
+    orders::{call_off, pay_back},
     people::Bearer,
     services::{
         Answer, OrdersWanted, Refused,
-        shapes::{Cancelled, OrderPage},
+        shapes::{Cancelled, OrderPage, PaidBack},
     },
 };
 
@@ -62,6 +62,27 @@ pub(super) async fn cancel(
     path: Named,
 ) -> Result<Json<Cancelled>, Problem> {
     call_off(&api.console, &api.services, &who, order_id(path)?).await.map(Json).map_err(codes::of_service)
+}
+
+/// Which payment's money, and by what it can be found in other books.
+#[derive(Deserialize)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub(super) struct ByHand {
+    transaction_id: String,
+    note: String,
+}
+
+pub(super) async fn paid_back(
+    State(api): SharedApi,
+    Bearer(who): Bearer,
+    path: Named,
+    JsonBody(ByHand { transaction_id, note }): JsonBody<ByHand>,
+) -> Result<Json<PaidBack>, Problem> {
+    let order_id = order_id(path)?;
+    let transaction: TransactionId =
+        transaction_id.parse().map_err(|_| codes::of_service(Refused::NotFound))?;
+    let noted = pay_back(&api.console, &api.services, &who, order_id, transaction, &note).await;
+    noted.map(Json).map_err(codes::of_service)
 }
 
 /// As this person may see it. Whoever sees all of it gets it as it was said: amounts keep their digits.

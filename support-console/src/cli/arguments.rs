@@ -123,7 +123,7 @@ Fields: queue, type, reason, order, user, product, state, group, before, after a
     },
     /// The line as it is now: queues, delays, outboxes, services
     Board,
-    /// Orders: their timeline, payments and notices; calling them off
+    /// Orders: their timeline, payments and notices; what is owed; calling them off, noting what was paid back by hand
     #[command(subcommand)]
     Order(Order),
     /// Whose token this is, and what they may do
@@ -258,6 +258,21 @@ pub(super) enum Order {
         /// Go on where a page ended
         #[arg(long, value_name = "NEXT")]
         cursor: Option<String>,
+    },
+    /// Note that you have paid a customer back, in another way, what the gateway refuses for good to give back
+    #[command(after_help = "\
+The order is refunded then, and the customer is told so. `order show` says what is owed. The same again changes nothing.")]
+    PaidBack {
+        order: String,
+        /// By what it can be found, such as the number of the bank transfer
+        #[arg(long)]
+        note: String,
+        /// Which payment, where the order has several of that kind
+        #[arg(long, value_name = "TXN")]
+        transaction: Option<String>,
+        /// Do not ask
+        #[arg(long, short)]
+        yes: bool,
     },
     /// Call an order off; goods and money go back
     Cancel {

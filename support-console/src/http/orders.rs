@@ -1,5 +1,8 @@
 //! `/orders`: an order as the services know it, with its money and its notices, and the letters that are about it.
 
+mod money;
+mod told;
+
 use axum::{
     extract::{Path, RawQuery, State},
     http::StatusCode,
@@ -22,14 +25,17 @@ use super::{
     trouble::{Trouble, sentence},
 };
 use crate::{
-    Query, Role,
-    orders::call_off,
+    LetterLine, Query, Role, State as Stands,
+    orders::{call_off, is_to_be_paid},
     people::Session,
     services::{
         Answer, OrdersWanted, Refused,
-        shapes::{Notifications, Order, OrderPage, Payments, Step},
+        shapes::{Order, OrderPage},
     },
 };
+
+pub(super) use money::paid_back;
+use told::timeline;
 
 const ON_A_PAGE: u16 = 50;
 /// So many of its letters are on an order's page.
@@ -47,10 +53,10 @@ pub(super) async fn all(
         return Ok(Redirect::to(&format!("/orders/{id}")).into_response());
     }
     let cursor = Some(parameter(query, "after")).filter(|cursor| !cursor.is_empty());
+    let stands = Some(parameter(query, "status")).filter(|status| STATUSES.contains(&status.as_str()));
     let mut content = Html::default();
-    html!(content, "<h1>Orders</h1><form class=\"find large\" role=\"search\" action=\"/orders\"><label for=\"q\">An order's id, or a "
-        "user's</label><input id=\"q\" name=\"q\" type=\"search\" maxlength=\"100\" spellcheck=\"false\" autocapitalize=\"none\" "
-        "placeholder=\"ORD… or 123456\" value=\"" (wanted) "\"><button class=\"strong\">Find</button></form>");
+    html!(content, "<h1>Orders</h1>");
+    form(&mut content, wanted, stands.as_deref());
     let user = match wanted {
         "" => None,
         wanted => match UserId::try_from(wanted.to_owned()) {
@@ -62,26 +68,76 @@ pub(super) async fn all(
             }
         },
     };
-    let of_user = user.is_some();
-    let asked = OrdersWanted { user, status: None, cursor, limit: Some(ON_A_PAGE) };
-    let found = pages.desk.services.orders_of(&session.who, &asked).await;
-    match found {
-        Answer::Found(found) => list(&mut content, &found, wanted, Sight::of(&session.who)),
-        Answer::NotFound => html!(content, "<p>There are none.</p>"),
-        Answer::Away(why) => away(&mut content, &why),
-    }
-    if !of_user {
+    let is_everybodys = user.is_none();
+    let asked = OrdersWanted { user, status: stands.clone(), cursor, limit: Some(ON_A_PAGE) };
+    let found = match pages.desk.services.orders_of(&session.who, &asked).await {
+        Answer::Found(found) => found,
+        Answer::NotFound => OrderPage { orders: Vec::new(), next_cursor: None },
+        Answer::Away(why) => {
+            away(&mut content, &why);
+            return Ok(Page::new(&session, Place::Orders, "Orders", content).into_response());
+        }
+    };
+    if is_everybodys && !found.orders.is_empty() {
         html!(content, "<p class=\"soft\">These are everybody's, the newest first.</p>");
     }
+    list(&mut content, &found, wanted, stands.as_deref().unwrap_or_default(), Sight::of(&session.who));
     Ok(Page::new(&session, Place::Orders, "Orders", content).into_response())
 }
 
-fn list(content: &mut Html, found: &OrderPage, wanted: &str, sight: Sight) {
-    if found.orders.is_empty() && found.next_cursor.is_none() {
-        html!(*content, "<div class=\"empty\"><p class=\"large\">There are no orders.</p><p>An id begins with <code>ORD</code> and has 32 "
-            "more characters; anything else is taken for a user's id.</p></div>");
-        return;
+/// All that an order's status can be.
+const STATUSES: [&str; 9] = [
+    "pending",
+    "awaiting_payment",
+    "paid",
+    "rejected",
+    "payment_failed",
+    "expired",
+    "cancelled",
+    "refunding",
+    "refunded",
+];
+
+fn form(content: &mut Html, wanted: &str, stands: Option<&str>) {
+    html!(*content, "<form class=\"find large\" role=\"search\" action=\"/orders\"><label for=\"q\">An order's id, or a user's"
+        "</label><input id=\"q\" name=\"q\" type=\"search\" maxlength=\"100\" spellcheck=\"false\" autocapitalize=\"none\" "
+        "placeholder=\"ORD… or 123456\" value=\"" (wanted) "\"><label class=\"hidden\" for=\"status\">Status</label>"
+        "<select id=\"status\" name=\"status\"><option value=\"\">any status</option>");
+    for status in STATUSES {
+        html!(*content, "<option value=\"" (status) "\"");
+        if stands == Some(status) {
+            html!(*content, " selected");
+        }
+        html!(*content, ">" (status.replace('_', " ")) "</option>");
     }
+    html!(*content, "</select><button class=\"strong\">Find</button></form><p class=\"soft\">An order's id begins with <code>ORD</code> "
+        "and leads to the order; anything else is taken for a user's id, and leads to all that this customer has ordered. By "
+        "product, or by what went wrong, look for <a href=\"/search\">letters</a>.</p>");
+}
+
+fn list(content: &mut Html, found: &OrderPage, wanted: &str, stands: &str, sight: Sight) {
+    if found.orders.is_empty() {
+        html!(*content, "<div class=\"empty\"><p class=\"large\">" (nothing(found, wanted, stands)) "</p></div>");
+    } else {
+        lines(content, found, sight);
+    }
+    if let Some(next) = &found.next_cursor {
+        let with = [("q", wanted), ("status", stands), ("after", next)];
+        html!(*content, "<p class=\"more\"><a class=\"button\" rel=\"next\" href=\"" (address("/orders", &with)) "\">Older ones</a></p>");
+    }
+}
+
+/// Where few orders have the status that is asked for, a page may be empty and lead to one that is not.
+fn nothing(found: &OrderPage, wanted: &str, stands: &str) -> String {
+    let whose = if wanted.is_empty() { String::new() } else { format!(" of user {}", cut(wanted, 100)) };
+    let which = if stands.is_empty() { String::new() } else { format!(" that are {}", stands.replace('_', " ")) };
+    match found.next_cursor {
+        Some(_) => format!("Among the orders looked through so far there are none{whose}{which}. Look on among older ones."),
+        None => format!("There are no orders{whose}{which}."),
+    }
+}
+
+fn lines(content: &mut Html, found: &OrderPage, sight: Sight) {
     html!(*content, "<div class=\"wide\" role=\"region\" tabindex=\"0\" aria-label=\"Orders\"><table><thead><tr><th scope=\"col\">Order"
         "</th><th scope=\"col\">Status</th><th scope=\"col\" class=\"number\">Amount</th><th scope=\"col\">User</th><th scope=\"col\">"
         "Placed</th></tr></thead><tbody>");
@@ -91,10 +147,6 @@ fn list(content: &mut Html, found: &OrderPage, wanted: &str, sight: Sight) {
             "</td><td data-name=\"user\">" (sight.person(&order.user_id)) "</td><td>" (Said(&order.created_at)) "</td></tr>");
     }
     html!(*content, "</tbody></table></div>");
-    if let Some(next) = &found.next_cursor {
-        html!(*content, "<p class=\"more\"><a class=\"button\" rel=\"next\" href=\"" (address("/orders", &[("q", wanted), ("after", next)]))
-            "\">Older ones</a></p>");
-    }
 }
 
 /// An order's status, in a word and a colour.
@@ -132,12 +184,18 @@ pub(super) async fn show(
         html!(content, "<p class=\"notice good\" role=\"status\">The order was called off. What was paid goes back, and its goods are "
             "free again.</p>");
     }
+    if parameter(query.as_deref(), "back") == "1" {
+        html!(content, "<p class=\"notice good\" role=\"status\">It is noted that the customer was paid back by hand. The order hears of it "
+            "in a moment, and the customer is told.</p>");
+    }
+    money::needs(&mut content, &session, &id.to_string(), &story, &letters.letters);
     html!(content, "<div id=\"order\" data-part><div class=\"columns\"><div class=\"main\">");
     html!(content, "<section class=\"card\" aria-labelledby=\"letters\"><h2 id=\"letters\">Letters about it</h2>");
     if letters.letters.is_empty() {
         html!(content, "<p>Nothing of this order has failed for good.</p>");
     } else {
         letter_table(&mut content, &letters.letters, sight);
+        put_away(&mut content, &letters.letters, sight);
     }
     html!(content, "</section><section class=\"card\" aria-labelledby=\"timeline\"><h2 id=\"timeline\">Timeline</h2>");
     match &story.order {
@@ -146,8 +204,8 @@ pub(super) async fn show(
         Answer::Away(why) => away(&mut content, why),
     }
     html!(content, "</section>");
-    payments(&mut content, &story.payments);
-    notifications(&mut content, &story.notifications, sight);
+    money::payments(&mut content, &story.payments);
+    told::notifications(&mut content, &story.notifications, sight);
     html!(content, "</div><aside class=\"side\" aria-label=\"The order\">");
     if let Answer::Found(order) = &story.order {
         facts(&mut content, order, sight);
@@ -159,22 +217,16 @@ pub(super) async fn show(
     Ok(Page::new(&session, Place::Orders, "An order", content).live().answer(status))
 }
 
-fn order_id(text: &str) -> Result<OrderId, Trouble> {
-    text.parse().map_err(|_| Trouble::not_found("That is no order's id.").back_to("/orders"))
+/// Why letters were discarded: that is the last that somebody has said of them.
+fn put_away(content: &mut Html, letters: &[LetterLine], sight: Sight) {
+    for letter in letters.iter().filter(|letter| letter.state == Stands::Discarded && !letter.note.is_empty()) {
+        html!(*content, "<p><a href=\"/letters/" (letter.id) "\">" (cut(&letter.kind, 100)) "</a> was discarded because: <q class=\"message\">"
+            (sight.text(&cut(&letter.note, 500), &letter.users)) "</q></p>");
+    }
 }
 
-/// Its steps, the first one first.
-pub(super) fn timeline(content: &mut Html, history: &[Step]) {
-    html!(*content, "<ol class=\"steps\">");
-    for step in history.iter().take(200) {
-        html!(*content, "<li><p>" (status(&step.status)) " <small>" (Said(&step.at)) "</small></p><p class=\"soft\">"
-            (cut(&step.cause, 100)));
-        if let Some(detail) = &step.detail {
-            html!(*content, ": "(cut(detail, 300)));
-        }
-        html!(*content, "</p></li>");
-    }
-    html!(*content, "</ol>");
+fn order_id(text: &str) -> Result<OrderId, Trouble> {
+    text.parse().map_err(|_| Trouble::not_found("That is no order's id.").back_to("/orders"))
 }
 
 /// An order's timeline beside a letter about it.
@@ -209,65 +261,11 @@ fn facts(content: &mut Html, order: &Order, sight: Sight) {
     for item in order.items.iter().take(100) {
         html!(*content, (item.quantity) " × <code>" (item.product_id) "</code> at " (item.unit_price.to_string()) "<br>");
     }
-    html!(*content, "</dd></div><div><dt>Placed</dt><dd>" (Said(&order.created_at)) "</dd></div><div><dt>To be paid by</dt><dd>"
-        (Said(&order.deadline)) "</dd></div></dl></section>");
-}
-
-fn payments(content: &mut Html, payments: &Answer<Payments>) {
-    html!(*content, "<section class=\"card\" aria-labelledby=\"payments\"><h2 id=\"payments\">Payments</h2>");
-    match payments {
-        Answer::Found(found) if !found.payments.is_empty() => {
-            html!(*content, "<ol class=\"steps\">");
-            for payment in found.payments.iter().take(100) {
-                html!(*content, "<li><p><strong>" (payment.status) "</strong> " (payment.amount.to_string()) " " (found.currency)
-                    " <span class=\"soft\">attempt " (payment.attempt) ", " (cut(&payment.method, 60)) "</span> <small>"
-                    (Said(&payment.updated_at)) "</small></p><p class=\"soft\">");
-                if let Some(reason) = &payment.reason {
-                    html!(*content, (cut(reason, 200)) ". ");
-                }
-                if let Some(refund) = &payment.refund {
-                    html!(*content, "Refund: " (cut(refund, 60)) ". ");
-                }
-                html!(*content, "<code>" (payment.transaction_id) "</code></p></li>");
-            }
-            html!(*content, "</ol>");
-        }
-        Answer::Found(_) | Answer::NotFound => html!(*content, "<p>There was no attempt to pay yet.</p>"),
-        Answer::Away(why) => away(content, why),
+    html!(*content, "</dd></div><div><dt>Placed</dt><dd>" (Said(&order.created_at)) "</dd></div>");
+    if is_to_be_paid(&order.status) {
+        html!(*content, "<div><dt>To be paid by</dt><dd>" (Said(&order.deadline)) "</dd></div>");
     }
-    html!(*content, "</section>");
-}
-
-fn notifications(content: &mut Html, notifications: &Answer<Notifications>, sight: Sight) {
-    html!(
-        *content,
-        "<section class=\"card\" aria-labelledby=\"notices\"><h2 id=\"notices\">What the customer was told</h2>"
-    );
-    match notifications {
-        Answer::Found(found) => {
-            if let Some(contact) = &found.contact {
-                let at = contact.email.iter().chain(&contact.phone).map(|at| sight.person(at)).collect::<Vec<_>>();
-                html!(*content, "<p>By " (contact.channel) ": " (at.join(", ")) "</p>");
-            }
-            if found.notifications.is_empty() {
-                html!(*content, "<p>Nothing yet.</p>");
-            } else {
-                html!(*content, "<ol class=\"steps\">");
-                for notice in found.notifications.iter().take(200) {
-                    html!(*content, "<li><p><strong>" (notice.kind) "</strong> " (notice.status) " <small>"
-                        (Said(notice.sent_at.as_deref().unwrap_or(&notice.created_at))) "</small></p>");
-                    if let Some(reason) = &notice.reason {
-                        html!(*content, "<p class=\"soft\">" (sight.text(&cut(reason, 300), &[])) "</p>");
-                    }
-                    html!(*content, "</li>");
-                }
-                html!(*content, "</ol>");
-            }
-        }
-        Answer::NotFound => html!(*content, "<p>Nothing yet.</p>"),
-        Answer::Away(why) => away(content, why),
-    }
-    html!(*content, "</section>");
+    html!(*content, "</dl></section>");
 }
 
 fn calling_off(content: &mut Html, session: &Session, order: &Order) {
@@ -297,14 +295,17 @@ pub(super) async fn cancel(
     let back = format!("/orders/{id}");
     match call_off(&pages.console, &pages.desk.services, &session.who, id).await {
         Ok(_) => Ok(Redirect::to(&format!("{back}?off=1")).into_response()),
-        Err(refused) => {
-            let status = match &refused {
-                Refused::Role => StatusCode::FORBIDDEN,
-                Refused::NotFound => StatusCode::NOT_FOUND,
-                Refused::Refused(_) => StatusCode::CONFLICT,
-                Refused::Away(_) => StatusCode::SERVICE_UNAVAILABLE,
-            };
-            Err(Trouble::with(status, "The order was not called off", sentence(&refused.to_string())).back_to(back))
-        }
+        Err(why) => Err(refused("The order was not called off", &why).back_to(back)),
     }
+}
+
+/// What a service, or the console, has refused somebody.
+fn refused(title: &'static str, refused: &Refused) -> Trouble {
+    let status = match refused {
+        Refused::Role => StatusCode::FORBIDDEN,
+        Refused::NotFound => StatusCode::NOT_FOUND,
+        Refused::Refused(_) => StatusCode::CONFLICT,
+        Refused::Away(_) => StatusCode::SERVICE_UNAVAILABLE,
+    };
+    Trouble::with(status, title, sentence(&refused.to_string()))
 }

@@ -116,6 +116,33 @@ pub struct Payment {
     pub looked_after_at: Option<String>,
     pub created_at: String,
     pub updated_at: String,
+    /// Where payment-worker knows when the money came.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub captured_at: Option<String>,
+    /// When the gateway was last asked anew to give it back, or last said what became of that.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub refund_tried_at: Option<String>,
+    /// Where `refund` is `refunded` all the same, it was given back twice.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub paid_back: Option<ByHand>,
+}
+
+/// Money that a person has paid back, because the gateway refuses to.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ByHand {
+    pub at: String,
+    pub by: String,
+    pub note: String,
+}
+
+/// What was noted as paid back by hand.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct PaidBack {
+    pub order_id: String,
+    pub transaction_id: String,
+    pub refund: String,
+    pub paid_back: ByHand,
 }
 
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -150,16 +177,6 @@ pub struct Notification {
     pub created_at: String,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub sent_at: Option<String>,
-}
-
-/// The stock of one product.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "camelCase")]
-pub struct Stock {
-    pub product_id: String,
-    pub on_hand: i64,
-    pub reserved: i64,
-    pub available: i64,
 }
 
 /// How an order stands after it was called off.
