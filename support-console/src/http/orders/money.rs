@@ -31,8 +31,10 @@ use crate::{
 
 /// What needs somebody: money that is owed, or was given twice, and the letters that it is about.
 pub(super) fn needs(content: &mut Html, session: &Session, id: &str, story: &OrderStory, letters: &[LetterLine]) {
-    let about_refunds = |letter: &&LetterLine| letter.queue == "payment.settle" && letter.kind == "order.refund_due";
-    let letters: Vec<&LetterLine> = letters.iter().filter(about_refunds).collect();
+    let about_refunds = letters.iter().filter(|letter| {
+        letter.queue == "payment.settle" && ["order.refund_due", "payment.refund_refused"].contains(&letter.kind.as_str())
+    });
+    let letters: Vec<&LetterLine> = about_refunds.collect();
     html!(*content, "<div id=\"owed\" data-part>");
     for owed in &story.owed {
         owing(content, session, id, owed, &letters);
