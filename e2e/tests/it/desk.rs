@@ -4,4 +4,4 @@
 mod board;
 mod command_line;
 mod notices;
-mod orders;
+pub(crate) mod orders;

@@ -3,6 +3,7 @@
 mod books;
 mod outages;
 mod outcomes;
+mod paid_back;
 mod secrets;
 
 use std::collections::BTreeMap;

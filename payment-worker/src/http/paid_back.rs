@@ -10,7 +10,10 @@ use axum::{
 use common::{
     auth::{Caller, Scope},
     consumer::Failure,
-    http::{FieldError, JsonBody, Problem, codes::{INSUFFICIENT_SCOPE, INVALID_FIELD}},
+    http::{
+        FieldError, JsonBody, Problem,
+        codes::{INSUFFICIENT_SCOPE, INVALID_FIELD},
+    },
     ids::{OrderId, TransactionId},
     trace,
 };

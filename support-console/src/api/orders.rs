@@ -79,8 +79,7 @@ pub(super) async fn paid_back(
     JsonBody(ByHand { transaction_id, note }): JsonBody<ByHand>,
 ) -> Result<Json<PaidBack>, Problem> {
     let order_id = order_id(path)?;
-    let transaction: TransactionId =
-        transaction_id.parse().map_err(|_| codes::of_service(Refused::NotFound))?;
+    let transaction: TransactionId = transaction_id.parse().map_err(|_| codes::of_service(Refused::NotFound))?;
     let noted = pay_back(&api.console, &api.services, &who, order_id, transaction, &note).await;
     noted.map(Json).map_err(codes::of_service)
 }

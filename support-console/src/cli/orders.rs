@@ -115,7 +115,8 @@ fn story(story: &Story) -> String {
         if *only_by_hand {
             let _ = writeln!(shown, "Retry its letter, or pay it back in another way and note that:");
             let transaction = plain(transaction_id, 80);
-            let _ = writeln!(shown, "  support-console order paid-back ORDER --transaction {transaction} --note REFERENCE");
+            let _ =
+                writeln!(shown, "  support-console order paid-back ORDER --transaction {transaction} --note REFERENCE");
         }
     }
     let _ = write!(shown, "\nPayments\n{}", part(&story.payments, payments));

@@ -132,7 +132,9 @@ fn nothing(found: &OrderPage, wanted: &str, stands: &str) -> String {
     let whose = if wanted.is_empty() { String::new() } else { format!(" of user {}", cut(wanted, 100)) };
     let which = if stands.is_empty() { String::new() } else { format!(" that are {}", stands.replace('_', " ")) };
     match found.next_cursor {
-        Some(_) => format!("Among the orders looked through so far there are none{whose}{which}. Look on among older ones."),
+        Some(_) => {
+            format!("Among the orders looked through so far there are none{whose}{which}. Look on among older ones.")
+        }
         None => format!("There are no orders{whose}{which}."),
     }
 }

@@ -10,9 +10,11 @@ pub(crate) fn folded_steps(steps: &[Step]) -> impl Iterator<Item = (&Step, usize
 /// Notices, each with how often it was: an order that is announced again and again makes one each time, which is
 /// superseded.
 pub(crate) fn folded_notices(notices: &[Notification]) -> impl Iterator<Item = (&Notification, usize)> {
-    counted(notices.chunk_by(|a, b| {
-        (&a.kind, &a.status, &a.channel, &a.reason) == (&b.kind, &b.status, &b.channel, &b.reason)
-    }))
+    counted(
+        notices.chunk_by(|a, b| {
+            (&a.kind, &a.status, &a.channel, &a.reason) == (&b.kind, &b.status, &b.channel, &b.reason)
+        }),
+    )
 }
 
 fn counted<'a, T: 'a>(runs: impl Iterator<Item = &'a [T]>) -> impl Iterator<Item = (&'a T, usize)> {

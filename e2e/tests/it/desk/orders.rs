@@ -6,7 +6,7 @@ use serde_json::{Value, json};
 use crate::line::{Line, USER};
 
 /// A console that asks the services of this line.
-async fn console_of(line: &Line) -> Console {
+pub(crate) async fn console_of(line: &Line) -> Console {
     let keys = ["ORDERS", "INVENTORY", "PAYMENTS", "NOTIFICATIONS"];
     let urls = keys.iter().zip(&line.processes).map(|(key, process)| {
         (format!("CONVEYOR__SUPPORT__SERVICES__{key}"), format!("http://127.0.0.1:{}", process.port))

@@ -213,7 +213,10 @@ async fn whoever_is_first_wins() {
         let count = format!("SELECT count(*) FROM payments.paid_back WHERE id = '{}'", uuid_of(&one.transaction));
         let noted = till.database.count(&count).await;
         let is_ours = codes[0] == "200 ";
-        assert_eq!((noted, till.database.count(&standing(one.order, "paid_back")).await), (is_ours.into(), is_ours.into()));
+        assert_eq!(
+            (noted, till.database.count(&standing(one.order, "paid_back")).await),
+            (is_ours.into(), is_ours.into())
+        );
         assert!(codes.iter().all(|code| ["200 ", "409 noted_otherwise", "409 refund_not_refused"].contains(&&**code)));
         assert!(codes[1] != "200 ", "both: {codes:?}");
         // Whoever was told to wait can do it now.

@@ -32,7 +32,8 @@ use crate::{
 /// What needs somebody: money that is owed, or was given twice, and the letters that it is about.
 pub(super) fn needs(content: &mut Html, session: &Session, id: &str, story: &OrderStory, letters: &[LetterLine]) {
     let about_refunds = letters.iter().filter(|letter| {
-        letter.queue == "payment.settle" && ["order.refund_due", "payment.refund_refused"].contains(&letter.kind.as_str())
+        letter.queue == "payment.settle"
+            && ["order.refund_due", "payment.refund_refused"].contains(&letter.kind.as_str())
     });
     let letters: Vec<&LetterLine> = about_refunds.collect();
     html!(*content, "<div id=\"owed\" data-part>");
@@ -46,7 +47,10 @@ pub(super) fn needs(content: &mut Html, session: &Session, id: &str, story: &Ord
     }
     let is_refunding = matches!(&story.order, Answer::Found(order) if order.status == "refunding");
     if is_refunding && matches!(story.payments, Answer::Away(_)) {
-        html!(*content, "<p class=\"notice bad\">The customer's money is to go back; whether it has cannot be told just now.</p>");
+        html!(
+            *content,
+            "<p class=\"notice bad\">The customer's money is to go back; whether it has cannot be told just now.</p>"
+        );
     }
     html!(*content, "</div>");
 }
@@ -56,7 +60,7 @@ fn owing(content: &mut Html, session: &Session, id: &str, owed: &Owed, letters: 
     html!(*content, "<section class=\"notice bad\" aria-label=\"Money that is owed\"><p><strong>" (amount.to_string()) " " (currency)
         " is owed to the customer:</strong> " (cut(why, 300)) ".</p>");
     for letter in letters {
-        html!(*content, "<p>" (About(letter)));
+        html!(*content, "<p>"(About(letter)));
         if letter.state == Stands::Discarded {
             html!(*content, " Somebody has put it away because: <q class=\"message\">"
                 (Sight::of(&session.who).text(&cut(&letter.note, 500), &letter.users)) "</q> The money is owed all the same.");
@@ -142,14 +146,14 @@ fn attempt(content: &mut Html, payment: &Payment, currency: &str) {
         " <span class=\"soft\">attempt " (payment.attempt) ", " (cut(&payment.method, 60)) "</span> <small>");
     match (payment.status.as_str(), &payment.captured_at) {
         ("captured", Some(at)) => html!(*content, (Said(at))),
-        ("captured", None) => html!(*content, "begun " (Said(&payment.created_at))),
-        ("open", _) => html!(*content, "since " (Said(&payment.created_at))),
+        ("captured", None) => html!(*content, "begun "(Said(&payment.created_at))),
+        ("open", _) => html!(*content, "since "(Said(&payment.created_at))),
         _ => html!(*content, (Said(&payment.updated_at))),
     }
     html!(*content, "</small></p>");
     match &payment.refund {
         Some(refund) => {
-            html!(*content, "<p>" (in_words(refund)));
+            html!(*content, "<p>"(in_words(refund)));
             if let Some(reason) = payment.reason.as_ref().filter(|_| refund == "refused") {
                 html!(*content, " (" (cut(reason, 200)) ")");
             }
