@@ -2,7 +2,7 @@
 
 use inventory_worker::reservation;
 use order_api::order::Status;
-use payment_worker::payment::State;
+use payment_worker::payment::{Refund, State};
 use stateright::{Model as _, Property};
 
 use crate::{
@@ -51,6 +51,15 @@ pub fn all() -> Vec<Property<Saga>> {
             },
         ),
         Property::always(
+            "what a person has paid back the gateway does not give back as well",
+            |saga: &Saga, world: &World| {
+                (0..saga.orders).all(|order| {
+                    let mut charges = world.gateway[order].iter().enumerate();
+                    charges.all(|(i, charge)| *charge != Charge::GivenBack || !is_paid_back(world, order, i))
+                })
+            },
+        ),
+        Property::always(
             "once all has settled, there are goods for money and money for goods",
             |saga: &Saga, world: &World| {
                 !has_settled(saga, world) || (0..saga.orders).all(|order| adds_up(world, order))
@@ -74,6 +83,9 @@ pub fn all() -> Vec<Property<Saga>> {
                 saga.orders < 2 || saga.stock > 1 || is(world, [Status::Refunded, Status::Paid])
             },
         ),
+        Property::sometimes("somebody is paid back by hand", |saga: &Saga, world: &World| {
+            saga.orders > 1 || world.orders[0].status == Status::Refunded && is_paid_back(world, 0, 0)
+        }),
         Property::sometimes("an order fails for good", |_: &Saga, world: &World| {
             world.orders.iter().any(|order| order.status == Status::PaymentFailed)
         }),
@@ -84,9 +96,14 @@ fn is(world: &World, statuses: [Status; MOST_ORDERS]) -> bool {
     world.orders.each_ref().map(|order| order.status) == statuses
 }
 
-/// How many captures of an order the gateway has not given back.
+/// How many captures of an order nobody has given back.
 fn kept(world: &World, order: usize) -> usize {
-    world.gateway[order].iter().filter(|charge| **charge == Charge::Captured).count()
+    let charges = world.gateway[order].iter().enumerate();
+    charges.filter(|(i, charge)| **charge == Charge::Captured && !is_paid_back(world, order, *i)).count()
+}
+
+fn is_paid_back(world: &World, order: usize, index: usize) -> bool {
+    world.accounts[order].attempts[index].is_some_and(|attempt| attempt.refund == Some(Refund::PaidBack))
 }
 
 /// All that was said was heard, and nothing more happens by itself. Only people could still change something, or a message

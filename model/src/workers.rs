@@ -255,6 +255,28 @@ pub fn hear(world: &mut World, order: usize, index: usize) {
     }
 }
 
+/// The gateway is asked for the money, as by whoever has noted that they do, and its refusal is recorded. People may have
+/// it asked again, and it may think better of it then.
+pub fn refuse(world: &mut World, order: usize, index: usize) {
+    let Some(attempt) = world.accounts[order].attempts[index] else { return };
+    if attempt.refund == Some(Refund::Due)
+        && world.gateway[order][index] == Charge::Captured
+        && let Some(refund) = payment::refunded(attempt.refund, Refund::Refused)
+    {
+        change(world, order, index, |attempt| attempt.refund = Some(refund));
+    }
+}
+
+pub fn pay_back(world: &mut World, order: usize, index: usize) {
+    let account = the_account(world, order);
+    let id = transaction(order, index);
+    let Some(attempt) = account.attempts.iter().find(|attempt| attempt.id == id) else { return };
+    if payment::not_to_be_paid_back(attempt).is_none() {
+        change(world, order, index, |attempt| attempt.refund = Some(Refund::PaidBack));
+        world.send(Message::Refunded(order, index));
+    }
+}
+
 fn say(world: &mut World, order: usize, index: usize) {
     let account = the_account(world, order);
     let id = transaction(order, index);

@@ -136,6 +136,10 @@ pub enum Action {
     Hear(usize, usize),
     /// The gateway is asked to give the money back.
     GiveBack(usize, usize),
+    /// It is asked, and refuses for good.
+    Refuse(usize, usize),
+    /// A person notes that they have paid it back in another way.
+    PayBack(usize, usize),
 }
 
 /// The order whose stock may be locked by request, too, or the last.
@@ -188,6 +192,10 @@ impl Model for Saga {
                     Action::Hear(order, attempt),
                     Action::GiveBack(order, attempt),
                 ]);
+                // What two orders have to do with each other does not depend on it.
+                if self.orders == 1 {
+                    actions.extend([Action::Refuse(order, attempt), Action::PayBack(order, attempt)]);
+                }
             }
         }
     }
@@ -227,5 +235,7 @@ pub fn act(world: &mut World, action: Action) {
                 world.gateway[order][attempt] = Charge::GivenBack;
             }
         }
+        Action::Refuse(order, attempt) => workers::refuse(world, order, attempt),
+        Action::PayBack(order, attempt) => workers::pay_back(world, order, attempt),
     }
 }
