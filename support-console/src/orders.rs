@@ -30,7 +30,8 @@ pub async fn call_off(
     services.cancel(who, order_id).await
 }
 
-/// Notes that this person has paid back by hand what the gateway refuses to give back.
+/// Notes that this person has paid back by hand what the gateway refuses to give back; and if that was not accepted, that
+/// it was not: nobody is to think that money went that did not.
 pub async fn pay_back(
     console: &Console,
     services: &Services,
@@ -47,7 +48,12 @@ pub async fn pay_back(
     }
     let details = json!({"orderId": order_id, "transactionId": transaction_id, "note": by.trim()});
     note(console, who, "paid_back", &details).await?;
-    services.pay_back(who, order_id, transaction_id, by.trim()).await
+    let noted = services.pay_back(who, order_id, transaction_id, by.trim()).await;
+    if let Err(why) = &noted {
+        let details = json!({"orderId": order_id, "transactionId": transaction_id, "why": why.to_string()});
+        note(console, who, "paid_back_not_accepted", &details).await?;
+    }
+    noted
 }
 
 /// As payment-worker has it.

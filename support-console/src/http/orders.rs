@@ -130,8 +130,13 @@ fn list(content: &mut Html, found: &OrderPage, wanted: &str, stands: &str, sight
 /// Where few orders have the status that is asked for, a page may be empty and lead to one that is not.
 fn nothing(found: &OrderPage, wanted: &str, stands: &str) -> String {
     let whose = if wanted.is_empty() { String::new() } else { format!(" of user {}", cut(wanted, 100)) };
-    let which = if stands.is_empty() { String::new() } else { format!(" that are {}", stands.replace('_', " ")) };
+    let which =
+        if stands.is_empty() { String::new() } else { format!(" with the status {}", stands.replace('_', " ")) };
+    let is_like_an_orders = wanted.get(..3).is_some_and(|start| start.eq_ignore_ascii_case("ord"));
     match found.next_cursor {
+        None if is_like_an_orders => {
+            format!("There are no orders{whose}{which}. If it is an order's id: that is ORD and 32 more characters.")
+        }
         Some(_) => {
             format!("Among the orders looked through so far there are none{whose}{which}. Look on among older ones.")
         }

@@ -182,6 +182,8 @@ async fn what_the_gateway_never_gives_back_is_found_to_be_owed_and_paid_back_by_
     }
     let other = pay_back(&operator, &["--note", "cheque", "--yes"]).await;
     assert!(other.code == 1 && other.err.contains("otto"), "{other:?}");
+    let audit = console.cli(&operator, &["audit", "--account", "otto", "--json"]).await.json();
+    assert_eq!(audit["audit"][0]["action"], "paid_back_not_accepted", "{audit}");
     saga.until(&id, "refunded").await;
     let shown = console.cli(&operator, &["order", "show", &id]).await.out;
     contains(&shown, &["paid_back", "paid back by hand by otto", "cash"]);
@@ -216,7 +218,8 @@ async fn orders_are_found_by_whose_they_are_and_how_they_stand() {
     }
     for (query, says) in [
         ("q=nobody", "There are no orders of user nobody."),
-        ("q=jane&status=payment_failed", "There are no orders of user jane that are payment failed."),
+        ("q=ORD01A2", "ORD and 32 more characters"),
+        ("q=jane&status=payment_failed", "There are no orders of user jane with the status payment failed."),
     ] {
         contains(&olga.page(&format!("/orders?{query}")).await, &[says, "leads to all that this customer has ordered"]);
     }

@@ -120,7 +120,7 @@ struct About<'a>(&'a LetterLine);
 
 impl html::Show for About<'_> {
     fn show(&self, html: &mut Html) {
-        html!(*html, "<a href=\"/letters/" (self.0.id) "\">The letter about its refund</a> is " (self.0.state) ".");
+        html!(*html, "<a href=\"/letters/" (self.0.id) "\">The letter about its refund</a> is " (self.0.state.name()) ".");
     }
 }
 
@@ -154,7 +154,7 @@ fn attempt(content: &mut Html, payment: &Payment, currency: &str) {
     match &payment.refund {
         Some(refund) => {
             html!(*content, "<p>"(in_words(refund)));
-            if let Some(reason) = payment.reason.as_ref().filter(|_| refund == "refused") {
+            if let Some(reason) = payment.reason.as_ref().filter(|_| refund == "refused" || refund == "paid_back") {
                 html!(*content, " (" (cut(reason, 200)) ")");
             }
             if let Some(tried) = &payment.refund_tried_at {
