@@ -17,6 +17,7 @@ use super::{
     person::Person,
     shown::{At, cut},
     trouble::Trouble,
+    words,
 };
 use crate::{AuditFilter, Audited, Cursor};
 
@@ -64,7 +65,7 @@ pub(super) fn lines(content: &mut Html, lines: &[Audited], sight: Sight) {
         "<tbody>");
     for line in lines {
         html!(*content, "<tr><td>" (At(line.at)) "</td><td>" (cut(&line.account, 64)) "<small>" (through(&line.by)) "</small></td><td>"
-            (line.action.as_str()));
+            (words::deed(&line.action)));
         if let Some(letter) = line.letter {
             html!(*content, " <a href=\"/letters/" (letter) "\">letter</a>");
         }

@@ -20,6 +20,7 @@ use super::{
     search::letter_table,
     shown::{Said, cut},
     trouble::{Trouble, sentence},
+    words,
 };
 use crate::{
     Query, Role,
@@ -168,11 +169,7 @@ pub(super) fn timeline(content: &mut Html, history: &[Step]) {
     html!(*content, "<ol class=\"steps\">");
     for step in history.iter().take(200) {
         html!(*content, "<li><p>" (status(&step.status)) " <small>" (Said(&step.at)) "</small></p><p class=\"soft\">"
-            (cut(&step.cause, 100)));
-        if let Some(detail) = &step.detail {
-            html!(*content, ": "(cut(detail, 300)));
-        }
-        html!(*content, "</p></li>");
+            (words::step(&step.cause, step.detail.as_deref())) "</p></li>");
     }
     html!(*content, "</ol>");
 }
@@ -254,7 +251,7 @@ fn notifications(content: &mut Html, notifications: &Answer<Notifications>, sigh
             } else {
                 html!(*content, "<ol class=\"steps\">");
                 for notice in found.notifications.iter().take(200) {
-                    html!(*content, "<li><p><strong>" (notice.kind) "</strong> " (notice.status) " <small>"
+                    html!(*content, "<li><p><strong>" (notice.kind) "</strong> " (words::notice(&notice.status)) " <small>"
                         (Said(notice.sent_at.as_deref().unwrap_or(&notice.created_at))) "</small></p>");
                     if let Some(reason) = &notice.reason {
                         html!(*content, "<p class=\"soft\">" (sight.text(&cut(reason, 300), &[])) "</p>");

@@ -29,10 +29,10 @@ pub(super) async fn all(
     let before = parameter(query.as_deref(), "before");
     let runs = pages.console.runs(Uuid::try_parse(&before).ok()).await?;
     let mut content = Html::default();
-    html!(content, "<h1>Retries</h1><div id=\"runs\" data-part>");
+    html!(content, "<h1>Runs</h1><p class=\"sub\">What was done with letters: retries, discards and restores, the latest first.</p><div id=\"runs\" data-part>");
     if runs.is_empty() {
-        html!(content, "<div class=\"empty\"><p class=\"large\">Nobody has retried anything yet.</p><p>Open a group of <a href=\"/\">"
-            "failures</a> or a <a href=\"/search\">search</a>, and retry what it shows.</p></div>");
+        html!(content, "<div class=\"empty\"><p class=\"large\">Nothing was done with any letter yet.</p><p>Open a group of <a href=\"/\">"
+            "failures</a> or a <a href=\"/search\">search</a>, and retry or discard what it shows.</p></div>");
     } else {
         table(&mut content, &runs);
     }
@@ -41,16 +41,16 @@ pub(super) async fn all(
             (address("/runs", &[("before", &last.id.to_string())])) "\">Older ones</a></p>");
     }
     html!(content, "</div>");
-    Ok(Page::new(&session, Place::Runs, "Retries", content).live().into_response())
+    Ok(Page::new(&session, Place::Runs, "Runs", content).live().into_response())
 }
 
 fn table(content: &mut Html, runs: &[Run]) {
-    html!(*content, "<div class=\"wide\" role=\"region\" tabindex=\"0\" aria-label=\"Retries\"><table class=\"runs\"><thead><tr>"
+    html!(*content, "<div class=\"wide\" role=\"region\" tabindex=\"0\" aria-label=\"Runs\"><table class=\"runs\"><thead><tr>"
         "<th scope=\"col\">What</th><th scope=\"col\">State</th><th scope=\"col\">How far</th><th scope=\"col\">By</th>"
         "<th scope=\"col\">Began</th></tr></thead><tbody>");
     for run in runs {
         html!(*content, "<tr><td class=\"reason\"><a href=\"/runs/" (run.id) "\">" (verb(run)) " " (Letters(run.total.into())) "</a><small>"
-            (cut(&run.scope, 120)) "</small></td><td>" (chip(run.state)) "</td><td data-name=\"how far\">");
+            (of(&run.scope, 120)) "</small></td><td>" (chip(run.state)) "</td><td data-name=\"how far\">");
         progress(content, run);
         html!(*content, "</td><td data-name=\"by\">" (run.account) "</td><td data-name=\"began\">" (Ago(run.started_at)) "</td></tr>");
     }
@@ -63,6 +63,18 @@ fn verb(run: &Run) -> &'static str {
         Action::Discard => "Discard of",
         Action::Restore => "Restore of",
     }
+}
+
+/// Which letters they were, in words, and the way there.
+fn of(scope: &str, most: usize) -> Html {
+    let mut html = Html::default();
+    match scope.split_once(':') {
+        Some(("letter", id)) if Uuid::try_parse(id).is_ok() => html!(html, "<a href=\"/letters/" (id) "\">one letter</a>"),
+        Some(("group", key)) if Uuid::try_parse(key).is_ok() => html!(html, "<a href=\"/groups/" (key) "\">a group of failures</a>"),
+        _ if scope.is_empty() => html!(html, "everything there was"),
+        _ => html!(html, "found by <a href=\"" (address("/search", &[("q", scope)])) "\"><code>" (cut(scope, most)) "</code></a>"),
+    }
+    html
 }
 
 fn state(state: RunState) -> (&'static str, &'static str) {
@@ -102,8 +114,8 @@ pub(super) async fn show(
     let page = pages.console.run(id_of(&id)?).await?;
     let run = &page.run;
     let mut content = Html::default();
-    html!(content, "<p class=\"trail\"><a href=\"/runs\">Retries</a></p><h1>" (verb(run)) " " (Letters(run.total.into())) "</h1>"
-        "<p class=\"sub\">" (cut(&run.scope, 300)) " · by " (run.account) ", " (At(run.started_at)) "</p>");
+    html!(content, "<p class=\"trail\"><a href=\"/runs\">Runs</a></p><h1>" (verb(run)) " " (Letters(run.total.into())) "</h1>"
+        "<p class=\"sub\">" (of(&run.scope, 300)) " · by " (run.account) ", " (At(run.started_at)) "</p>");
     // Said when it changes, and no oftener: the state, not every count.
     html!(content, "<p class=\"hidden\" id=\"word\" data-part aria-live=\"polite\">It is " (state(run.state).0) "</p>");
     html!(content, "<div id=\"run\" data-part>");
@@ -111,7 +123,7 @@ pub(super) async fn show(
     steps(&mut content, run);
     rest(&mut content, &page, Sight::of(&session.who));
     html!(content, "</div>");
-    Ok(Page::new(&session, Place::Runs, "A retry", content).live().into_response())
+    Ok(Page::new(&session, Place::Runs, "A run", content).live().into_response())
 }
 
 fn standing(content: &mut Html, session: &Session, run: &Run) {
