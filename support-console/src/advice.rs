@@ -2,8 +2,6 @@
 
 use serde::Serialize;
 
-use crate::LetterLine;
-
 /// What somebody might do about a letter.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
 pub struct Advice {
@@ -159,12 +157,12 @@ const BY_DEATH: [(&str, Helps, &str); 7] = [
 ];
 
 impl Advice {
-    /// Some for every way to die that there is a word for.
+    /// Some for every kind of death that there is a word for.
     #[must_use]
-    pub fn about(letter: &LetterLine) -> Option<Self> {
-        let by_reason = BY_REASON.iter().find(|(words, ..)| letter.reason.contains(words));
-        let row = by_reason.or_else(|| BY_DEATH.iter().find(|(death, ..)| letter.death == *death))?;
-        Some(Self { helps: row.1, text: row.2 })
+    pub fn about(death: &str, reason: &str) -> Option<Self> {
+        let by_reason = BY_REASON.iter().find(|(words, ..)| reason.contains(words));
+        let (_, helps, text) = by_reason.or_else(|| BY_DEATH.iter().find(|(kind, ..)| death == *kind))?;
+        Some(Self { text, helps: *helps })
     }
 }
 

@@ -42,6 +42,7 @@ use common::{
 };
 use tokio_util::sync::CancellationToken;
 
+pub(crate) use crate::search::LOOKED_AT_MOST;
 pub use crate::{
     advice::{Advice, Helps},
     audit::{AuditFilter, Audited},
@@ -58,7 +59,6 @@ pub use crate::{
     settings::Support,
     who::{By, Role, Who},
 };
-pub(crate) use crate::search::LOOKED_AT_MOST;
 use crate::{people::People, tries::Progress};
 
 pub const ABOUT: About = About {

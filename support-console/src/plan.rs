@@ -4,9 +4,7 @@ use serde::Serialize;
 use tokio_postgres::types::ToSql;
 use uuid::Uuid;
 
-use crate::{
-    Action, Console, Query, Refusal, Role, State, Who, letter::state, query::Condition, search::BY_INDEX,
-};
+use crate::{Action, Console, Query, Refusal, Role, State, Who, letter::state, query::Condition, search::BY_INDEX};
 
 /// Which letters.
 #[derive(Debug, Clone, PartialEq, Eq)]

@@ -303,7 +303,7 @@ impl Console {
     ) -> Result<(), Refusal> {
         who.must_be(Role::Operator)?;
         let mut tx = self.db().begin().await?;
-        let why = format!("{action} by {}", who.account);
+        let why = format!("{} by {}", to.name(), who.account);
         let turned = tx.query(include_str!("run/turn.sql"), &[&run, &to.name(), &from, &why]).await?;
         if turned.is_empty() {
             return Err(match self.read_run(run).await? {

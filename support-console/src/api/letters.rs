@@ -75,7 +75,7 @@ pub(super) async fn show(
     sight.json(&mut shown, &letter.line.users);
     if let Some(fields) = shown.as_object_mut() {
         fields.insert("body".to_owned(), body);
-        fields.insert("advice".to_owned(), json!(Advice::about(&letter.line)));
+        fields.insert("advice".to_owned(), json!(Advice::about(&letter.line.death, &letter.line.reason)));
     }
     Ok(Json(json!({"letter": shown})))
 }

@@ -108,7 +108,10 @@ pub(super) fn said(content: &mut Html, letter: &LetterPage, query: Option<&str>)
         html!(*content, "</p>");
     }
     if parameter(query, "back") == "1" && letter.line.state == Stands::Failed {
-        html!(*content, "<p class=\"notice good\" role=\"status\">It was taken back: it is failed again, and can be retried.</p>");
+        html!(
+            *content,
+            "<p class=\"notice good\" role=\"status\">It was taken back: it is failed again, and can be retried.</p>"
+        );
     }
     if let Some(run) = run {
         let (class, words) = outcome(run);
@@ -119,7 +122,9 @@ pub(super) fn said(content: &mut Html, letter: &LetterPage, query: Option<&str>)
 
 fn outcome(run: &LetterRun) -> (&'static str, String) {
     let (class, words) = match (run.action.as_str(), run.state.as_str()) {
-        ("retry", "sent") => ("", "It was sent again. There is no word yet of what became of it: load the page again to see."),
+        ("retry", "sent") => {
+            ("", "It was sent again. There is no word yet of what became of it: load the page again to see.")
+        }
         ("retry", "done") => (" good", "It was sent again, and its worker has said that it is done."),
         ("retry", "failed") => (" bad", "It was sent again, and it failed again: how is said above and below."),
         ("discard", "done") => (" good", "It was discarded. It can be restored at any time."),

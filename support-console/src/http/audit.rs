@@ -15,6 +15,7 @@ use super::{
     page::{Page, Place, address},
     parameter,
     person::Person,
+    runs,
     shown::{At, cut},
     trouble::Trouble,
     words,
@@ -39,7 +40,7 @@ pub(super) async fn show(
     };
     let found = pages.console.audit(&filter).await?;
     let mut content = Html::default();
-    html!(content, "<h1>Audit log</h1><form class=\"find\" action=\"/audit\"><label for=\"account\">Only what this account did</label>"
+    html!(content, "<h1>Audit log</h1><form class=\"find large\" action=\"/audit\"><label for=\"account\">Only what this account did</label>"
         "<input id=\"account\" name=\"account\" maxlength=\"63\" autocapitalize=\"none\" value=\"" (account) "\"><button>Show</button>"
         "</form>");
     lines(&mut content, &found, Sight::of(&session.who));
@@ -92,6 +93,16 @@ fn details(content: &mut Html, details: &Value, sight: Sight) {
     sight.json(&mut details, &[]);
     let Value::Object(fields) = details else { return };
     for (name, value) in fields.iter().take(20) {
+        match (name.as_str(), value.as_str()) {
+            // Which letters is said with the way there.
+            ("scope", Some(scope)) => {
+                html!(*content, "<span class=\"pair\">" (runs::of(scope, 300)) "</span> ");
+                continue;
+            }
+            // What only programs know it by.
+            ("edit" | "retry", _) => continue,
+            _ => {}
+        }
         let value = value.as_str().map_or_else(|| value.to_string(), ToOwned::to_owned);
         html!(*content, "<span class=\"pair\"><span class=\"soft\">" (cut(name, 60)) "</span> " (cut(&value, 300)) "</span> ");
     }

@@ -19,9 +19,7 @@ use super::{
     shown::{Ago, At, cut, death, state_word},
     trouble::Trouble,
 };
-use crate::{
-    Advice, Death, Helps, LetterPage, LetterRun, Role, State as Stands, people::Session,
-};
+use crate::{Advice, Death, Helps, LetterPage, LetterRun, Role, State as Stands, people::Session};
 
 pub(super) fn unknown() -> Trouble {
     Trouble::not_found("There is no such letter.")
@@ -61,9 +59,10 @@ pub(super) async fn show(
 
 fn head(content: &mut Html, letter: &LetterPage, sight: Sight) {
     let line = &letter.line;
+    let past = if matches!(line.state, Stands::Done | Stands::Discarded) { " past" } else { "" };
     html!(*content, "<p class=\"trail\"><a href=\"/\">Failures</a> <span aria-hidden=\"true\">/</span> <a href=\"/groups/" (line.group)
         "\">others that died alike</a></p><h1>" (kind(&line.kind)) " <span class=\"soft\">died in</span> <code>" (line.queue)
-        "</code></h1><p class=\"why\"><strong>" (death(&line.death)) "</strong><span class=\"message\">"
+        "</code></h1><p class=\"why" (past) "\"><strong>" (death(&line.death)) "</strong><span class=\"message\">"
         (cut(&sight.text(&line.reason, &line.users), 4_000)) "</span></p>");
 }
 
@@ -129,7 +128,9 @@ fn advice(content: &mut Html, letter: &LetterPage) -> Helps {
             "was what it needed.</p>");
         return Helps::Retry;
     }
-    let Some(Advice { text, helps }) = Advice::about(&letter.line) else { return Helps::Retry };
+    let Some(Advice { text, helps }) = Advice::about(&letter.line.death, &letter.line.reason) else {
+        return Helps::Retry;
+    };
     html!(*content, "<p class=\"advice\"><strong>What to do:</strong> " (text) "</p>");
     helps
 }
@@ -235,6 +236,7 @@ fn headers(content: &mut Html, letter: &LetterPage, sight: Sight) {
     html!(
         *content,
         "<section class=\"card\" aria-labelledby=\"headers\"><h2 id=\"headers\">Headers and properties</h2>"
+        "<details><summary>What the message carried besides its body</summary>"
     );
     let mut all = letter.headers.clone();
     sight.json(&mut all, &letter.line.users);
@@ -252,5 +254,5 @@ fn headers(content: &mut Html, letter: &LetterPage, sight: Sight) {
         }
         html!(*content, "</tbody></table></div>");
     }
-    html!(*content, "</section>");
+    html!(*content, "</details></section>");
 }

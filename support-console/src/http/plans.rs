@@ -151,7 +151,10 @@ fn page(
             "and what changes before its turn is left out and named.</p>");
     }
     if plan.unreadable > 0 && plan.count == 1 {
-        html!(content, "<p class=\"notice\">It cannot be read and would be left alone: only an edit makes it readable.</p>");
+        html!(
+            content,
+            "<p class=\"notice\">It cannot be read and would be left alone: only an edit makes it readable.</p>"
+        );
     } else if plan.unreadable > 0 {
         html!(content, "<p class=\"notice\">" (Letters(plan.unreadable)) " of them cannot be read and would be left out: only an edit "
             "makes them readable.</p>");

@@ -29,7 +29,10 @@ pub(super) async fn all(
     let before = parameter(query.as_deref(), "before");
     let runs = pages.console.runs(Uuid::try_parse(&before).ok()).await?;
     let mut content = Html::default();
-    html!(content, "<h1>Runs</h1><p class=\"sub\">What was done with letters: retries, discards and restores, the latest first.</p><div id=\"runs\" data-part>");
+    html!(
+        content,
+        "<h1>Runs</h1><p class=\"sub\">What was done with letters: retries, discards and restores, the latest first.</p><div id=\"runs\" data-part>"
+    );
     if runs.is_empty() {
         html!(content, "<div class=\"empty\"><p class=\"large\">Nothing was done with any letter yet.</p><p>Open a group of <a href=\"/\">"
             "failures</a> or a <a href=\"/search\">search</a>, and retry or discard what it shows.</p></div>");
@@ -50,7 +53,7 @@ fn table(content: &mut Html, runs: &[Run]) {
         "<th scope=\"col\">Began</th></tr></thead><tbody>");
     for run in runs {
         html!(*content, "<tr><td class=\"reason\"><a href=\"/runs/" (run.id) "\">" (verb(run)) " " (Letters(run.total.into())) "</a><small>"
-            (of(&run.scope, 120)) "</small></td><td>" (chip(run.state)) "</td><td data-name=\"how far\">");
+            (of(&run.scope, 120)) "</small></td><td>" (chip(run.state)) "</td><td class=\"far\" data-name=\"how far\">");
         progress(content, run);
         html!(*content, "</td><td data-name=\"by\">" (run.account) "</td><td data-name=\"began\">" (Ago(run.started_at)) "</td></tr>");
     }
@@ -66,13 +69,19 @@ fn verb(run: &Run) -> &'static str {
 }
 
 /// Which letters they were, in words, and the way there.
-fn of(scope: &str, most: usize) -> Html {
+pub(super) fn of(scope: &str, most: usize) -> Html {
     let mut html = Html::default();
     match scope.split_once(':') {
-        Some(("letter", id)) if Uuid::try_parse(id).is_ok() => html!(html, "<a href=\"/letters/" (id) "\">one letter</a>"),
-        Some(("group", key)) if Uuid::try_parse(key).is_ok() => html!(html, "<a href=\"/groups/" (key) "\">a group of failures</a>"),
+        Some(("letter", id)) if Uuid::try_parse(id).is_ok() => {
+            html!(html, "<a href=\"/letters/" (id) "\">the letter</a>")
+        }
+        Some(("group", key)) if Uuid::try_parse(key).is_ok() => {
+            html!(html, "<a href=\"/groups/" (key) "\">letters that died alike</a>")
+        }
         _ if scope.is_empty() => html!(html, "everything there was"),
-        _ => html!(html, "found by <a href=\"" (address("/search", &[("q", scope)])) "\"><code>" (cut(scope, most)) "</code></a>"),
+        _ => {
+            html!(html, "found by <a href=\"" (address("/search", &[("q", scope)])) "\"><code>" (cut(scope, most)) "</code></a>")
+        }
     }
     html
 }
@@ -144,7 +153,7 @@ fn standing(content: &mut Html, session: &Session, run: &Run) {
     }
     let settled = settled(run);
     html!(*content, "<progress class=\"large\" max=\"" (run.total.max(1)) "\" value=\"" (settled) "\" aria-label=\"How far it is\">"
-        "</progress><dl class=\"sums\"><div><dt>Of all</dt><dd>" (Count(run.total.into())) "</dd></div><div><dt>Sent</dt><dd>"
+        "</progress><dl class=\"sums\"><div><dt>Letters</dt><dd>" (Count(run.total.into())) "</dd></div><div><dt>Sent</dt><dd>"
         (Count(run.sent.into())) "</dd></div><div class=\"done\"><dt>Done</dt><dd>" (Count(run.done.into())) "</dd></div>"
         "<div class=\"failed\"><dt>Failed again</dt><dd>" (Count(run.failed.into())) "</dd></div><div class=\"discarded\"><dt>Left out</dt>"
         "<dd>" (Count(run.skipped.into())) "</dd></div></dl>");

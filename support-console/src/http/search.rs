@@ -17,7 +17,9 @@ use super::{
     shown::{Ago, Count, Letters, cut, death},
     trouble::{Trouble, sentence},
 };
-use crate::{Action, BadQuery, Cursor, LOOKED_AT_MOST, LetterLine, Page as Found, Query, Refusal, Role, State, people::Session};
+use crate::{
+    Action, BadQuery, Cursor, LOOKED_AT_MOST, LetterLine, Page as Found, Query, Refusal, Role, State, people::Session,
+};
 
 pub(super) const ON_A_PAGE: usize = 50;
 /// The longest search that is looked at.
@@ -87,8 +89,7 @@ fn result(content: &mut Html, session: &Session, text: &str, found: &Found, is_f
 
 /// What can be done with some of what was found. Of what is on later pages nothing is known here.
 fn actions(content: &mut Html, session: &Session, text: &str, found: &Found) {
-    let is_any =
-        |state: State| found.next.is_some() || found.letters.iter().any(|letter| letter.state == state);
+    let is_any = |state: State| found.next.is_some() || found.letters.iter().any(|letter| letter.state == state);
     html!(*content, "<div class=\"actions\">");
     for (action, label, needs) in [
         (Action::Retry, "Retry what was found…", State::Failed),
@@ -170,7 +171,7 @@ pub(super) fn cursor(query: Option<&str>) -> Result<Option<Cursor>, Trouble> {
 /// Where a search begins on other pages.
 pub(super) fn small_form(content: &mut Html) {
     html!(*content, "<form class=\"find\" role=\"search\" action=\"/search\"><label class=\"hidden\" for=\"q\">Search letters</label>"
-        "<input id=\"q\" name=\"q\" type=\"search\" maxlength=\"2000\" placeholder=\"An order, a user, or words of the reason\">"
+        "<input id=\"q\" name=\"q\" type=\"search\" maxlength=\"2000\" placeholder=\"An order, a user, any word\">"
         "<button>Search</button></form>");
 }
 

@@ -131,7 +131,8 @@ pub(super) async fn frame(State(pages): State<Pages>, request: Request, next: Ne
     let Ok(Some(session)) = pages.people.session(&token).await else { return answer };
     let mut content = Html::default();
     html!(content, (*unframed.content));
-    *answer.body_mut() = Page::new(&session, Place::Nowhere, unframed.title, content).answer(answer.status()).into_body();
+    *answer.body_mut() =
+        Page::new(&session, Place::Nowhere, unframed.title, content).answer(answer.status()).into_body();
     answer
 }
 

@@ -26,11 +26,13 @@ pub(super) fn notice(status: &str) -> Html {
 /// What brought a step of an order about, and what is known of it.
 pub(super) fn step(cause: &str, detail: Option<&str>) -> String {
     match (cause, detail) {
-        ("order.cancel_asked", Some(by)) => match by.strip_prefix("by the shop (").and_then(|who| who.strip_suffix(')')) {
-            Some("shop") => "called off by the shop".to_owned(),
-            Some(who) => format!("called off by {} of the shop", cut(who, 64)),
-            None => format!("called off {}", cut(by, 100)),
-        },
+        ("order.cancel_asked", Some(by)) => {
+            match by.strip_prefix("by the shop (").and_then(|who| who.strip_suffix(')')) {
+                Some("shop") => "called off by the shop".to_owned(),
+                Some(who) => format!("called off by {} of the shop", cut(who, 64)),
+                None => format!("called off {}", cut(by, 100)),
+            }
+        }
         (cause, Some(detail)) => format!("{}: {}", cut(cause, 100), cut(detail, 300)),
         (cause, None) => cut(cause, 100),
     }
@@ -43,7 +45,13 @@ pub(super) fn deed(action: &str) -> String {
         "cancel" => "cancel a run".to_owned(),
         "pause" => "pause a run".to_owned(),
         "resume" => "go on with a run".to_owned(),
-        other => other.replace('_', " "),
+        "login" => "log in".to_owned(),
+        "logout" => "log out".to_owned(),
+        // `account.create`, `token.revoke` …
+        other => match other.split_once('.') {
+            Some((of, what)) => format!("{of}: {}", what.replace('_', " ")),
+            None => other.replace('_', " "),
+        },
     }
 }
 

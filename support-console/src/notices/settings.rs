@@ -63,10 +63,7 @@ impl Default for Settings {
 
 impl Default for Email {
     fn default() -> Self {
-        Self {
-            to: Vec::new(),
-            from: "Conveyor support <support@conveyor.example>".to_owned(),
-        }
+        Self { to: Vec::new(), from: "Conveyor support <support@conveyor.example>".to_owned() }
     }
 }
 

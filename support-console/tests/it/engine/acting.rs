@@ -131,7 +131,8 @@ async fn a_reader_changes_nothing() {
     stage.bury(&many(1, Deed::Succeed), "no answer").await;
     let line = stage.until_found("", 1).await.letters.remove(0);
     let (console, rita) = (&stage.console, reader());
-    let plan = console.plan(&operator("olga"), &Scope::Letter { id: line.id, seen: None }, Action::Retry).await.unwrap().id;
+    let plan =
+        console.plan(&operator("olga"), &Scope::Letter { id: line.id, seen: None }, Action::Retry).await.unwrap().id;
     let refused = [
         console.plan(&rita, &Scope::Letter { id: line.id, seen: None }, Action::Retry).await.map(|_| ()),
         console.start_run(&rita, plan, &Steps::default()).await.map(|_| ()),
@@ -179,5 +180,23 @@ async fn a_retry_without_word_is_taken_back_only_after_a_while_and_its_late_succ
     stage.until_found("state:done", 1).await;
     let run = stage.console.run(run).await.unwrap().run;
     assert_eq!((run.done, run.failed), (1, 0));
+    stage.strike().await;
+}
+
+#[tokio::test]
+async fn a_plan_of_a_letter_that_has_changed_since_says_so() {
+    let stage = Stage::set().await;
+    stage.bury(&many(1, Deed::Reject), "no answer").await;
+    let line = stage.until_found("", 1).await.letters.remove(0);
+    let (console, olga) = (&stage.console, operator("olga"));
+    let seen = Scope::Letter { id: line.id, seen: Some(line.version) };
+    let plan = console.plan(&olga, &seen, Action::Retry).await.unwrap();
+    let mended = String::from_utf8(console.letter(line.id).await.unwrap().body).unwrap().replace("reject", "succeed");
+    console.edit(&olga, line.id, line.version, Some(mended.as_bytes()), None).await.unwrap();
+    let late = console.start_run(&olga, plan.id, &Steps::at_once()).await;
+    assert!(matches!(late, Err(Refusal::ChangedSince { seen: 1, now: 2 })), "{late:?}");
+    let late = console.plan(&olga, &seen, Action::Retry).await;
+    assert!(matches!(late, Err(Refusal::ChangedSince { seen: 1, now: 2 })), "{late:?}");
+    assert_eq!(stage.count("SELECT count(*) FROM support.audit WHERE action <> 'edit'").await, 0);
     stage.strike().await;
 }
