@@ -263,7 +263,8 @@ fn say(world: &mut World, order: usize, index: usize) {
         Some(News::Completed) => world.send(Message::Completed(order, index)),
         Some(News::Failed) => world.send(Message::Failed(order, index, attempt.left_after())),
         Some(News::Refunded) => world.send(Message::Refunded(order, index)),
-        None => {}
+        // A refusal is told to people alone.
+        Some(News::RefundRefused) | None => {}
     }
 }
 

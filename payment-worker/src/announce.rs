@@ -2,7 +2,7 @@
 
 use common::{
     consumer::Failure,
-    events::{PaymentCompleted, PaymentFailed, PaymentRefunded},
+    events::{PaymentCompleted, PaymentFailed, PaymentRefundRefused, PaymentRefunded},
     outbox::Outbox,
 };
 
@@ -13,6 +13,9 @@ pub(crate) fn announce(outbox: &mut Outbox, cause: Option<&str>, attempt: &Attem
     match news {
         News::Completed => outbox.announce(cause, &order_id, &PaymentCompleted { order_id, transaction_id, amount })?,
         News::Refunded => outbox.announce(cause, &order_id, &PaymentRefunded { order_id, transaction_id, amount })?,
+        News::RefundRefused => {
+            outbox.announce(cause, &order_id, &PaymentRefundRefused { order_id, transaction_id, amount })?;
+        }
         News::Failed => {
             let failed = PaymentFailed {
                 order_id,

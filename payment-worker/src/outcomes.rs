@@ -28,7 +28,7 @@ pub(crate) struct Outcome {
     /// How often it was looked after before.
     pub tries: i32,
     pub traceparent: Option<String>,
-    /// The event that goes to the dead letters if a refund is refused; none where nobody would be told.
+    /// The event that goes to the dead letters if a refund is refused; where there is none, one is sent to that end.
     pub event: Option<Uuid>,
 }
 
@@ -83,7 +83,12 @@ pub(crate) async fn record(
                     }
                     match news {
                         Some(Refund::Refunded) => announce(outbox, cause, attempt, News::Refunded)?,
-                        Some(Refund::Refused) => refused(attempt),
+                        Some(Refund::Refused) => {
+                            refused(attempt);
+                            if !tells {
+                                announce(outbox, cause, attempt, News::RefundRefused)?;
+                            }
+                        }
                         Some(Refund::Due) | None => {}
                     }
                     None

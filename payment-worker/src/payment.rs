@@ -152,6 +152,8 @@ pub enum News {
     Completed,
     Failed,
     Refunded,
+    /// It will not be given back, and people must be told.
+    RefundRefused,
 }
 
 impl Attempt {

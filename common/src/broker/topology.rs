@@ -14,7 +14,7 @@ use super::connection::BrokerError;
 use crate::events::{
     InventoryLocked, InventoryRejected, OrderCancelled, OrderCreated, OrderExpired, OrderPaid, OrderPaymentDeclined,
     OrderPaymentDue, OrderPaymentFailed, OrderPaymentReminder, OrderReceived, OrderRefundDue, OrderRefunded,
-    OrderRejected, Payload, PaymentCompleted, PaymentFailed, PaymentRefunded, SupportRetried,
+    OrderRejected, Payload, PaymentCompleted, PaymentFailed, PaymentRefundRefused, PaymentRefunded, SupportRetried,
 };
 
 /// Everything is published here, with the event's type as the routing key.
@@ -45,7 +45,7 @@ pub const PAYMENT_CHARGE: WorkQueue =
     WorkQueue { name: "payment.charge", hears: &[OrderPaymentDue::TYPE], awaited: true };
 pub const PAYMENT_SETTLE: WorkQueue = WorkQueue {
     name: "payment.settle",
-    hears: &[OrderRefundDue::TYPE, OrderCancelled::TYPE, OrderExpired::TYPE],
+    hears: &[OrderRefundDue::TYPE, OrderCancelled::TYPE, OrderExpired::TYPE, PaymentRefundRefused::TYPE],
     awaited: false,
 };
 pub const NOTIFICATION_SEND: WorkQueue = WorkQueue {

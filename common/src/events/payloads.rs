@@ -240,6 +240,16 @@ pub struct PaymentRefunded {
 }
 payload!(PaymentRefunded = "payment.refunded");
 
+/// The gateway will never give back what it captured, and no event was under way that could die of it: this one does.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct PaymentRefundRefused {
+    pub order_id: OrderId,
+    pub transaction_id: TransactionId,
+    pub amount: Money,
+}
+payload!(PaymentRefundRefused = "payment.refund_refused");
+
 /// What staff sent again is done. It is said by the chassis of whoever did it.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]

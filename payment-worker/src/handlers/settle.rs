@@ -8,8 +8,9 @@ use std::{
 use common::{
     consumer::{EffectHandler, Failure, Step, Verdict},
     db::Tx,
-    events::{Event, OrderCancelled, OrderExpired, OrderRefundDue, Payload as _},
+    events::{Event, OrderCancelled, OrderExpired, OrderRefundDue, Payload as _, PaymentRefundRefused},
     ids::{OrderId, TransactionId},
+    money::Money,
     outbox::Outbox,
 };
 use uuid::Uuid;
@@ -45,7 +46,15 @@ pub(crate) struct Outcome {
 /// What an event asks for.
 enum Asked {
     Off(OrderId),
-    Refund(OrderRefundDue),
+    GiveBack(Owed),
+}
+
+/// What is to be given back. The order says so, and it is said again of what the gateway will never give back, so that
+/// people hear of it and may have it tried once more.
+struct Owed {
+    order_id: OrderId,
+    transaction_id: TransactionId,
+    amount: Money,
 }
 
 impl<G: PaymentGateway> EffectHandler for Settle<G> {
@@ -73,7 +82,7 @@ impl<G: PaymentGateway> EffectHandler for Settle<G> {
                     }
                     Step::Settled(Verdict::Done)
                 }
-                Ok(Asked::Refund(due)) => match attempts.get(&due.transaction_id) {
+                Ok(Asked::GiveBack(due)) => match attempts.get(&due.transaction_id) {
                     Some(attempt) if attempt.order_id == due.order_id => {
                         match payment::refund_due(attempt, due.amount, event.id) {
                             OnRefund::Refund if seen.insert(attempt.id) => {
@@ -148,14 +157,14 @@ impl Asked {
     fn off(&self) -> Option<OrderId> {
         match self {
             Self::Off(order) => Some(*order),
-            Self::Refund(_) => None,
+            Self::GiveBack(_) => None,
         }
     }
 
     fn refund(&self) -> Option<TransactionId> {
         match self {
             Self::Off(_) => None,
-            Self::Refund(due) => Some(due.transaction_id),
+            Self::GiveBack(due) => Some(due.transaction_id),
         }
     }
 }
@@ -164,6 +173,13 @@ fn asked(event: &Event) -> Result<Asked, String> {
     match event.kind.as_str() {
         OrderCancelled::TYPE => event.payload::<OrderCancelled>().map(|order| Asked::Off(order.order_id)),
         OrderExpired::TYPE => event.payload::<OrderExpired>().map(|order| Asked::Off(order.order_id)),
-        _ => event.payload::<OrderRefundDue>().map(Asked::Refund),
+        PaymentRefundRefused::TYPE => {
+            event.payload().map(|PaymentRefundRefused { order_id, transaction_id, amount }| {
+                Asked::GiveBack(Owed { order_id, transaction_id, amount })
+            })
+        }
+        _ => event.payload().map(|OrderRefundDue { order_id, transaction_id, amount, .. }| {
+            Asked::GiveBack(Owed { order_id, transaction_id, amount })
+        }),
     }
 }

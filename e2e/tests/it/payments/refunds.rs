@@ -93,6 +93,29 @@ async fn people_are_told_of_a_refusal_once_and_again_when_they_ask() {
 }
 
 #[tokio::test]
+async fn people_are_told_at_once_of_a_refusal_that_was_heard_of_by_asking() {
+    let till = Till::open().await;
+    let (order, transaction) = paid(&till, "refund_refused").await;
+    till.sandbox.fault("gateway", "down").await;
+    let done = r#"conveyor_events_total{queue="payment.settle",verdict="done"}"#;
+    let before = till.workers[0].metric(done).await.unwrap_or(0.0);
+    till.ask_back(order, &transaction).await;
+    till.workers[0].until_metric(done, |now| now >= before + 1.0).await;
+    assert_eq!(till.database.count("SELECT count(*) FROM payments.payments WHERE refund = 'due'").await, 1);
+    till.sandbox.fault("gateway", "up").await;
+    till.vhost.until_ready("payment.settle.dlq", 1).await;
+    let dead = till.vhost.drain("payment.settle.dlq").await;
+    assert!(dead[0].header("x-reason").contains("refuses the refund"), "{}", dead[0].header("x-reason"));
+    assert_eq!(dead[0].events()[0]["subject"], order.to_string());
+    // That the order goes on saying so is no news.
+    let before = till.workers[0].metric(done).await.unwrap_or(0.0);
+    till.ask_back(order, &transaction).await;
+    till.workers[0].until_metric(done, |now| now >= before + 1.0).await;
+    assert_eq!(till.vhost.ready("payment.settle.dlq").await, Some(0), "people were told again");
+    till.assert_settled().await;
+}
+
+#[tokio::test]
 async fn money_waits_to_be_given_back_until_the_gateway_is_there() {
     let till = Till::open().await;
     let mut orders = Vec::new();

@@ -33,16 +33,26 @@ impl Saga {
     }
 }
 
+/// By itself an outage here is as long as it takes to see what it does; `CONVEYOR_OUTAGE_S` makes it as long as it may be.
+async fn away_for(since: Instant) {
+    if let Ok(seconds) = std::env::var("CONVEYOR_OUTAGE_S") {
+        let seconds = seconds.parse().expect("CONVEYOR_OUTAGE_S is a number of seconds");
+        tokio::time::sleep_until(since + Duration::from_secs(seconds)).await;
+    }
+}
+
 #[tokio::test]
 async fn a_gateway_that_is_away_for_a_while_costs_nobody_an_order_or_an_attempt() {
     let saga = Saga::start(&[], &[]).await;
     saga.customer("stored", Some("approved")).await;
     saga.sandbox.fault("gateway", "down").await;
+    let since = Instant::now();
     let orders = saga.place_many("stored").await;
     // It was tried again and again whether the gateway is back: through every pause that there is.
     saga.payments().until_metric(OPENED, |opened| opened >= 5.0).await;
     saga.payments().until_metric(BREAKER, |level| level == 2.0).await;
     saga.until_all_are("awaiting_payment").await;
+    away_for(since).await;
     saga.sandbox.fault("gateway", "up").await;
 
     saga.until_all_are("paid").await;
@@ -64,9 +74,11 @@ async fn a_gateway_that_is_away_for_too_long_lets_orders_expire_and_nothing_else
     let saga = Saga::start(&times, &[]).await;
     saga.customer("stored", Some("approved")).await;
     saga.sandbox.fault("gateway", "down").await;
+    let since = Instant::now();
     let orders = saga.place_many("stored").await;
     saga.until_all_are("expired").await;
     saga.payments().until_metric(BREAKER, |level| level > 0.0).await;
+    away_for(since).await;
     saga.sandbox.fault("gateway", "up").await;
 
     saga.assert_settled().await;
@@ -84,6 +96,7 @@ async fn while_no_mail_can_be_sent_orders_are_paid_and_later_everybody_is_told_o
     let saga = Saga::start(&[], &[]).await;
     saga.customer("stored", Some("approved")).await;
     saga.sandbox.fault("smtp", "down").await;
+    let since = Instant::now();
     let orders = saga.place_many("stored").await;
     saga.until_all_are("paid").await;
     saga.until_count("SELECT count(*) FROM inventory.reservations WHERE state = 'confirmed'", 30).await;
@@ -93,6 +106,7 @@ async fn while_no_mail_can_be_sent_orders_are_paid_and_later_everybody_is_told_o
     let waits = r#"conveyor_events_total{queue="notification.send",verdict="wait"}"#;
     saga.notifications().until_metric(waits, |waits| waits >= (5 * ORDERS) as f64).await;
     assert!(saga.sandbox.mails().await.is_empty());
+    away_for(since).await;
     saga.sandbox.fault("smtp", "up").await;
 
     saga.assert_settled().await;
