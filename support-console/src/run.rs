@@ -1,6 +1,8 @@
 //! Runs: what somebody does with exactly the letters of a plan.
 
-use std::{fmt, time::Duration};
+mod steps;
+
+use std::time::Duration;
 
 use common::db::DbError;
 use serde::{Deserialize, Serialize};
@@ -9,6 +11,7 @@ use time::OffsetDateTime;
 use tokio_postgres::Row;
 use uuid::Uuid;
 
+pub use self::steps::Steps;
 use crate::{
     Console, LetterLine, Refusal, Role, State, Who,
     audit::{self, On},
@@ -26,18 +29,6 @@ pub enum Action {
     Discard,
     /// Discarded ones are failed again.
     Restore,
-}
-
-/// How a retry goes about it: a step begins only when all of the step before have been reported done.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "camelCase", deny_unknown_fields, default)]
-pub struct Steps {
-    /// How many letters each of the first steps takes, such as 1 and 10; the last step takes the rest.
-    pub first: Vec<u32>,
-    /// Letters a second in the last step; 0 for as fast as it goes.
-    pub rate: u32,
-    /// How many may fail in a step before the run stops by itself.
-    pub tolerate: u32,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
@@ -101,64 +92,12 @@ pub struct Skip {
     pub why: String,
 }
 
-impl Default for Steps {
-    /// One, then ten, then the rest.
-    fn default() -> Self {
-        Self { first: vec![1, 10], rate: 0, tolerate: 0 }
-    }
-}
-
-impl Steps {
-    /// All of them at once, however many fail.
-    #[must_use]
-    pub fn at_once() -> Self {
-        Self { first: Vec::new(), rate: 0, tolerate: NO_LIMIT }
-    }
-
-    fn check(&self) -> Result<(), Refusal> {
-        let invalid = |field, message: String| Err(Refusal::Invalid { field, message });
-        if self.first.len() > STEPS_MOST {
-            return invalid("first", format!("must be at most {STEPS_MOST} steps"));
-        }
-        if self.first.contains(&0) {
-            return invalid("first", "a step takes at least one letter".to_owned());
-        }
-        if self.rate > RATE_MOST {
-            return invalid("rate", format!("must be at most {RATE_MOST} a second"));
-        }
-        Ok(())
-    }
-}
-
-/// As somebody would say it.
-impl fmt::Display for Steps {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        for size in &self.first {
-            write!(f, "{size}, then ")?;
-        }
-        f.write_str(if self.first.is_empty() { "all at once" } else { "the rest" })?;
-        if self.rate > 0 {
-            write!(f, ", at most {} a second", self.rate)?;
-        }
-        match self.tolerate {
-            0 => f.write_str(", stopping at the first failure"),
-            NO_LIMIT.. => f.write_str(", however many fail"),
-            some => write!(f, ", stopping when more than {some} of a step fail"),
-        }
-    }
-}
-
 macro_rules! columns {
     () => {
         "id, scope, action, coalesce(started_by, planned_by), coalesce(started_at, planned_at), finished_at, note, state, \
          why, steps, rate, tolerate, step, total, sent, done, failed, skipped"
     };
 }
-/// However many fail: as large as the table's numbers are.
-const NO_LIMIT: u32 = i32::MAX.unsigned_abs();
-/// A step is for looking; whoever wants more of them wants a rate.
-const STEPS_MOST: usize = 10;
-const RATE_MOST: u32 = 100_000;
 const NOTE_MOST: usize = 500;
 /// How many letters of each kind the page of a run shows.
 const SHOWN: i64 = 50;

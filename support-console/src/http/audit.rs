@@ -94,9 +94,9 @@ fn details(content: &mut Html, details: &Value, sight: Sight) {
     let Value::Object(fields) = details else { return };
     for (name, value) in fields.iter().take(20) {
         match (name.as_str(), value.as_str()) {
-            // Which letters is said with the way there.
+            // Where they are, the run's page says.
             ("scope", Some(scope)) => {
-                html!(*content, "<span class=\"pair\">" (runs::of(scope, 300)) "</span> ");
+                html!(*content, "<span class=\"pair\">" (runs::which(scope, 300)) "</span> ");
                 continue;
             }
             // What only programs know it by.

@@ -53,7 +53,7 @@ fn table(content: &mut Html, runs: &[Run]) {
         "<th scope=\"col\">Began</th></tr></thead><tbody>");
     for run in runs {
         html!(*content, "<tr><td class=\"reason\"><a href=\"/runs/" (run.id) "\">" (verb(run)) " " (Letters(run.total.into())) "</a><small>"
-            (of(&run.scope, 120)) "</small></td><td>" (chip(run.state)) "</td><td class=\"far\" data-name=\"how far\">");
+            (which(&run.scope, 120)) "</small></td><td>" (chip(run.state)) "</td><td class=\"far\" data-name=\"how far\">");
         progress(content, run);
         html!(*content, "</td><td data-name=\"by\">" (run.account) "</td><td data-name=\"began\">" (Ago(run.started_at)) "</td></tr>");
     }
@@ -68,22 +68,25 @@ fn verb(run: &Run) -> &'static str {
     }
 }
 
-/// Which letters they were, in words, and the way there.
-pub(super) fn of(scope: &str, most: usize) -> Html {
+/// Which letters they were, in words.
+pub(super) fn which(scope: &str, most: usize) -> Html {
     let mut html = Html::default();
     match scope.split_once(':') {
-        Some(("letter", id)) if Uuid::try_parse(id).is_ok() => {
-            html!(html, "<a href=\"/letters/" (id) "\">the letter</a>")
-        }
-        Some(("group", key)) if Uuid::try_parse(key).is_ok() => {
-            html!(html, "<a href=\"/groups/" (key) "\">letters that died alike</a>")
-        }
-        _ if scope.is_empty() => html!(html, "everything there was"),
-        _ => {
-            html!(html, "found by <a href=\"" (address("/search", &[("q", scope)])) "\"><code>" (cut(scope, most)) "</code></a>")
-        }
-    }
+        Some(("letter", id)) if Uuid::try_parse(id).is_ok() => html.raw("the letter"),
+        Some(("group", key)) if Uuid::try_parse(key).is_ok() => html.raw("letters that died alike"),
+        _ if scope.is_empty() => html.raw("everything there was"),
+        _ => html.raw("found by <code>").text(&cut(scope, most)).raw("</code>"),
+    };
     html
+}
+
+/// Where they are.
+fn way(scope: &str) -> String {
+    match scope.split_once(':') {
+        Some(("letter", id)) if Uuid::try_parse(id).is_ok() => format!("/letters/{id}"),
+        Some(("group", key)) if Uuid::try_parse(key).is_ok() => format!("/groups/{key}"),
+        _ => address("/search", &[("q", scope)]),
+    }
 }
 
 fn state(state: RunState) -> (&'static str, &'static str) {
@@ -124,7 +127,7 @@ pub(super) async fn show(
     let run = &page.run;
     let mut content = Html::default();
     html!(content, "<p class=\"trail\"><a href=\"/runs\">Runs</a></p><h1>" (verb(run)) " " (Letters(run.total.into())) "</h1>"
-        "<p class=\"sub\">" (of(&run.scope, 300)) " · by " (run.account) ", " (At(run.started_at)) "</p>");
+        "<p class=\"sub\"><a href=\"" (way(&run.scope)) "\">" (which(&run.scope, 300)) "</a> · by " (run.account) ", " (At(run.started_at)) "</p>");
     // Said when it changes, and no oftener: the state, not every count.
     html!(content, "<p class=\"hidden\" id=\"word\" data-part aria-live=\"polite\">It is " (state(run.state).0) "</p>");
     html!(content, "<div id=\"run\" data-part>");

@@ -87,11 +87,15 @@ impl Writer {
                 format!("l.terms @> {}::text[]", self.param(terms(test)))
             }
             Test::Reason(phrase) => {
-                let contains = format!("l.reason ILIKE {}", self.param(format!("%{}%", escaped(phrase))));
-                match terms(test) {
-                    terms if terms.is_empty() => contains,
-                    terms => format!("(l.terms @> {}::text[] AND {contains})", self.param(terms)),
+                let terms = terms(test);
+                if terms == [format!("w:{}", phrase.to_lowercase())] {
+                    return format!("l.terms @> {}::text[]", self.param(terms));
                 }
+                let contains = format!("l.reason ILIKE {}", self.param(format!("%{}%", escaped(phrase))));
+                if terms.is_empty() {
+                    return contains;
+                }
+                format!("(l.terms @> {}::text[] AND {contains})", self.param(terms))
             }
             Test::Group(key) => format!("l.group_key = {}", self.param(*key)),
             Test::Queue(name) => self.named("l.queue", name),
@@ -233,12 +237,17 @@ mod tests {
             assert!(of(none).way.is_none(), "{none}");
         }
         assert_eq!(way("(user:1 OR attempts:6) user:2").1, 1, "what is no way takes no parameter");
-        let condition = of("user:1 OR NOT (reason:a AND queue:b_*)");
+        let condition = of("user:1 OR NOT (reason:\"a b\" AND queue:b_*)");
         assert_eq!(
             condition.sql,
             "(l.terms @> $3::text[] OR NOT (((l.terms @> $5::text[] AND l.reason ILIKE $4) AND l.queue LIKE $6)))"
         );
         assert_eq!(condition.params.len(), 4);
+        assert_eq!(
+            of("reason:Timeout").sql,
+            "l.terms @> $3::text[]",
+            "one word is a term, and nothing else to look for"
+        );
         assert!(of("x before:2026-11-01").before.is_some());
         assert_eq!(of("x OR before:2026-11-01").before, None);
     }
