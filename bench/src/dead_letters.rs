@@ -31,7 +31,10 @@ use tokio_util::sync::CancellationToken;
 use uuid::Uuid;
 
 use crate::{
-    line::Plan,
+    ledger::Ledger,
+    line::{Line, Plan},
+    load::Pace,
+    scenario::{Bench, Run},
     servers::{Place, Servers, connect},
 };
 
@@ -113,6 +116,39 @@ pub async fn measure(servers: &Servers, plan: &Plan, letters: usize) -> Result<(
     program.kill().await?;
     drop((console, admin));
     servers.remove(&place.name).await
+}
+
+/// Orders at a steady rate, first alone and then while the console takes in dead letters on the same servers.
+pub async fn beside_work(bench: &Bench, letters: usize, seconds: f64) -> Result<Vec<Run>> {
+    const RATE: f64 = 500.0;
+    let place = bench.place("beside").await?;
+    let mut line = Line::new(&bench.plan, &place).await?;
+    line.start_all()?;
+    line.ready().await?;
+    let mut ledger = Ledger::new(&place).await?;
+    bench.warm_up(&mut line, &mut ledger, 500).await?;
+    let orders = (RATE * seconds) as u64;
+    let name = |what: &str| format!("{RATE}/s {what}");
+    bench.progress.step(&name("alone"));
+    let steady = Pace::Steady(RATE);
+    let alone = bench.measure(name("alone"), &mut line, &mut ledger, steady, orders, bench.connections).await?;
+    bury(&place, letters).await?;
+    let admin = connect(&place.database).await?;
+    bench.progress.step(&name(&format!("beside {letters} dead letters")));
+    let mut program = start_console(&bench.plan, &place, line.password())?;
+    let took_in = async {
+        let waiting = until(&admin, "SELECT count(*) FROM support.letters", 1).await?;
+        let began = Instant::now();
+        until(&admin, "SELECT count(*) FROM support.letters", letters).await?;
+        say("taken in beside the orders", letters - waiting, began.elapsed());
+        anyhow::Ok(())
+    };
+    let beside = bench.measure(name("beside"), &mut line, &mut ledger, steady, orders, bench.connections);
+    let (beside, took_in) = tokio::join!(beside, took_in);
+    took_in?;
+    program.kill().await?;
+    drop(admin);
+    Ok(vec![alone, bench.finish(&place, line, &ledger, beside?).await?])
 }
 
 fn say(what: &str, letters: usize, took: Duration) {

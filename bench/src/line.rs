@@ -162,6 +162,11 @@ impl<'a> Line<'a> {
         Ok(())
     }
 
+    /// The one that every role has here.
+    pub fn password(&self) -> &str {
+        &self.password
+    }
+
     pub fn start_all(&mut self) -> Result<()> {
         KINDS.iter().try_for_each(|kind| self.start(kind))
     }

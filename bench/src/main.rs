@@ -194,7 +194,10 @@ async fn measure(arguments: &Arguments, bench: &mut Bench, report: &mut Report) 
         return compare(arguments, bench, report).await;
     }
     if let Some(letters) = arguments.dead_letters {
-        return dead_letters::measure(&bench.servers, &bench.plan, usize::try_from(letters)?).await;
+        let letters = usize::try_from(letters)?;
+        dead_letters::measure(&bench.servers, &bench.plan, letters).await?;
+        report.rates = dead_letters::beside_work(bench, letters, arguments.seconds).await?;
+        return Ok(());
     }
     let asked = !arguments.rate.is_empty()
         || arguments.backlog.is_some()
