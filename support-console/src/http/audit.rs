@@ -96,7 +96,9 @@ fn details(content: &mut Html, details: &Value, sight: Sight) {
         match (name.as_str(), value.as_str()) {
             // Where they are, the run's page says.
             ("scope", Some(scope)) => {
-                html!(*content, "<span class=\"pair\">" (runs::which(scope, 300)) "</span> ");
+                if !scope.starts_with("letter:") {
+                    html!(*content, "<span class=\"pair\"><span class=\"soft\">of</span> " (runs::which(scope, 300)) "</span> ");
+                }
                 continue;
             }
             // What only programs know it by.

@@ -42,9 +42,8 @@ pub(super) fn step(cause: &str, detail: Option<&str>) -> String {
 pub(super) fn deed(action: &str) -> String {
     match action {
         "cancel_order" => "call an order off".to_owned(),
-        "cancel" => "cancel a run".to_owned(),
-        "pause" => "pause a run".to_owned(),
-        "resume" => "go on with a run".to_owned(),
+        // What it was done to stands after these.
+        "resume" => "go on with".to_owned(),
         "login" => "log in".to_owned(),
         "logout" => "log out".to_owned(),
         // `account.create`, `token.revoke` …
