@@ -3,6 +3,8 @@
 //! The file is named by `CONVEYOR_CONFIG`; a variable is `CONVEYOR__SECTION__KEY`. An unknown key or a bad value
 //! is an error that names it: a misspelt setting must not pass for a default.
 
+mod smtp;
+
 use std::{
     collections::{BTreeMap, HashMap},
     ffi::OsString,
@@ -15,6 +17,7 @@ use std::{
 use secrecy::{ExposeSecret, SecretString};
 use serde::{Deserialize, de::DeserializeOwned};
 
+pub use self::smtp::{Encryption, Smtp};
 use crate::{events::MOST_EVENTS, pace::Pace};
 
 /// Reads the whole configuration: the sections every service has, and the service's own, which is named.

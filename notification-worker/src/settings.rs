@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use common::{
     broker::topology::NOTIFICATION_SEND,
-    config::{self, ConfigError, bounded, list_of_names},
+    config::{self, ConfigError, Smtp, bounded, list_of_names},
     money::Currency,
 };
 use lettre::message::Mailbox;
@@ -35,32 +35,9 @@ pub struct Notifications {
     pub breaker_failures: u32,
     pub breaker_rest_ms: u64,
     pub breaker_rest_most_ms: u64,
+    /// The server that takes mails.
     pub smtp: Smtp,
     pub sms: Sms,
-}
-
-/// The server that takes mails.
-#[derive(Debug, Clone, Deserialize)]
-#[serde(deny_unknown_fields, default)]
-pub struct Smtp {
-    pub host: String,
-    pub port: u16,
-    pub tls: Encryption,
-    /// Empty where the server wants none.
-    pub user: String,
-    pub password: SecretString,
-}
-
-/// How the way to the SMTP server is encrypted.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
-#[serde(rename_all = "lowercase")]
-pub enum Encryption {
-    /// Not at all.
-    None,
-    /// From `STARTTLS` on. A server that cannot is sent nothing.
-    Starttls,
-    /// From the first byte.
-    Tls,
 }
 
 /// The provider that takes SMS.
@@ -91,18 +68,6 @@ impl Default for Notifications {
     }
 }
 
-impl Default for Smtp {
-    fn default() -> Self {
-        Self {
-            host: "127.0.0.1".to_owned(),
-            port: 8025,
-            tls: Encryption::None,
-            user: String::new(),
-            password: SecretString::default(),
-        }
-    }
-}
-
 impl Notifications {
     pub(crate) fn check(&self, consumer: &config::Consumer) -> Result<(), ConfigError> {
         let bad = |what: String| Err(ConfigError(format!("notifications.{what}")));
@@ -120,10 +85,7 @@ impl Notifications {
         if !(1..=100).contains(&self.domain.len()) || !self.domain.bytes().all(is_domain) {
             return bad("domain: is not a domain".to_owned());
         }
-        if self.uses("email") && self.smtp.host.is_empty() {
-            return bad("smtp.host: is needed to send mails".to_owned());
-        }
-        bounded("notifications.smtp.port", self.smtp.port, 1, u16::MAX)?;
+        self.smtp.check("notifications.smtp", self.uses("email"))?;
         bounded("notifications.currency.exponent", self.currency.exponent, 0, 4)?;
         bounded("notifications.breaker_failures", self.breaker_failures, 1, 1_000)?;
         bounded("notifications.breaker_rest_ms", self.breaker_rest_ms, 10, 600_000)?;

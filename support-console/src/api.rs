@@ -10,16 +10,16 @@ mod shown;
 use std::sync::Arc;
 
 use axum::{
-    Json, Router,
+    Extension, Json, Router,
     extract::{Path, State, rejection::PathRejection},
     http::Uri,
     routing::{get, post},
 };
-use common::http::{Problem, Query};
+use common::http::{BodyLimit, Problem, Query};
 use serde_json::{Value, json};
 use uuid::Uuid;
 
-use crate::{Console, Refusal, board::Board, people::Bearer, services::Services};
+use crate::{Console, Refusal, board::Board, mend::BODY_MOST, people::Bearer, services::Services};
 
 /// What every route can reach.
 pub(crate) struct Api {
@@ -27,6 +27,9 @@ pub(crate) struct Api {
     pub services: Services,
     pub board: Board,
 }
+
+/// A body that is edited, as JSON writes it: two bytes for each that it marks as one of a text's own.
+const LARGEST_EDIT: usize = 2 * BODY_MOST + 64 * 1024;
 
 type SharedApi = State<Arc<Api>>;
 type Named = Result<Path<String>, PathRejection>;
@@ -40,7 +43,7 @@ pub(crate) fn routes(api: Api) -> Router {
         .route("/letters", get(letters::search))
         .route("/letters/{id}", get(letters::show))
         .route("/letters/{id}/body", get(letters::body))
-        .route("/letters/{id}/edit", post(letters::edit))
+        .route("/letters/{id}/edit", post(letters::edit).layer(Extension(BodyLimit(LARGEST_EDIT))))
         .route("/letters/{id}/take-back", post(letters::take_back))
         .route("/plans", post(runs::plan))
         .route("/runs", get(runs::list).post(runs::start))

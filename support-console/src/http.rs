@@ -1,6 +1,7 @@
 //! The pages. One file per thing that is looked at; what may be done is decided by the engine, which asks who does it.
 
 mod account;
+mod acts;
 mod audit;
 pub(crate) mod body;
 mod failures;
@@ -18,6 +19,7 @@ mod runs;
 mod search;
 mod shown;
 mod trouble;
+mod words;
 
 use std::sync::Arc;
 
@@ -31,6 +33,8 @@ use axum::{
 use common::http::{BodyLimit, Problem};
 use tokio_util::sync::CancellationToken;
 
+#[cfg(test)]
+pub(crate) use self::shown::death;
 use self::trouble::Trouble;
 use crate::{Console, Desk, people::People};
 
@@ -55,10 +59,10 @@ pub(crate) fn routes(pages: Pages) -> Router {
         .route("/letters/{id}", get(letters::show))
         .route("/letters/{id}/body", get(body::download))
         .route("/letters/{id}/edit", edit)
-        .route("/letters/{id}/retry", post(letters::retry))
-        .route("/letters/{id}/discard", post(letters::discard))
-        .route("/letters/{id}/restore", post(letters::restore))
-        .route("/letters/{id}/take-back", post(letters::take_back))
+        .route("/letters/{id}/retry", post(acts::retry))
+        .route("/letters/{id}/discard", post(acts::discard))
+        .route("/letters/{id}/restore", post(acts::restore))
+        .route("/letters/{id}/take-back", post(acts::take_back))
         .route("/plans", post(plans::plan))
         .route("/plans/{id}", post(plans::start))
         .route("/runs", get(runs::all))
@@ -80,6 +84,7 @@ pub(crate) fn routes(pages: Pages) -> Router {
         .route("/style.css", get(page::style))
         .route("/live.js", get(page::script))
         .route("/{*rest}", get(nowhere))
+        .layer(middleware::from_fn_with_state(pages.clone(), trouble::frame))
         .layer(middleware::map_response(page::guard))
         .with_state(pages)
 }

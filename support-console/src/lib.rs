@@ -2,6 +2,7 @@
 //!
 //! The engine is [`Console`]; pages, API and CLI are faces of it and decide nothing.
 
+mod advice;
 mod again;
 mod api;
 mod audit;
@@ -20,6 +21,7 @@ pub mod orders;
 mod outward;
 pub mod people;
 mod plain;
+mod plan;
 mod query;
 mod refusal;
 mod run;
@@ -40,16 +42,19 @@ use common::{
 };
 use tokio_util::sync::CancellationToken;
 
+pub(crate) use crate::search::LOOKED_AT_MOST;
 pub use crate::{
+    advice::{Advice, Helps},
     audit::{AuditFilter, Audited},
     console::Console,
     desk::Desk,
     group::{Group, GroupFilter},
     letter::{Death, DiffLine, Edit, LetterLine, LetterPage, LetterRun, State},
     mend::Edited,
+    plan::{Scope, Snapshot},
     query::{BadQuery, Query},
     refusal::Refusal,
-    run::{Action, Run, RunPage, RunState, Scope, Skip, Snapshot, Steps},
+    run::{Action, Run, RunPage, RunState, Skip, Steps},
     search::{Cursor, Page},
     settings::Support,
     who::{By, Role, Who},

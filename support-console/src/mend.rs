@@ -33,7 +33,7 @@ pub struct Edited {
 }
 
 /// What a person edits is no larger.
-const BODY_MOST: usize = 4 * 1024 * 1024;
+pub(crate) const BODY_MOST: usize = 4 * 1024 * 1024;
 
 impl Console {
     /// Changes what would be sent again, if the letter is still as it was at `version`. The body is a parcel of one event

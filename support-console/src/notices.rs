@@ -44,7 +44,8 @@ impl Notices {
         outward: Outward,
     ) -> Result<Option<Self>, ConfigError> {
         settings.check()?;
-        let mailer = if settings.email.to.is_empty() { None } else { Some(Mailer::new(&settings.email)?) };
+        let mailer =
+            if settings.email.to.is_empty() { None } else { Some(Mailer::new(&settings.email.from, &settings.smtp)?) };
         let webhook = Webhook::new(&settings.webhook, outward)?;
         if mailer.is_none() && webhook.is_none() {
             return Ok(None);

@@ -39,6 +39,8 @@ pub(crate) enum Node {
 /// One thing that a letter is, or is not.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) enum Test {
+    /// Without a field: an order, a user, a product, an event, a letter, a group, a queue, a type, or words of the reason.
+    Word(String),
     Order(String),
     User(String),
     Product(String),
@@ -82,6 +84,12 @@ impl Query {
     #[must_use]
     pub fn group(key: Uuid) -> Self {
         Self(Some(Node::Is(Test::Group(key))))
+    }
+
+    /// Letters about one user.
+    #[must_use]
+    pub fn user(id: String) -> Self {
+        Self(Some(Node::Is(Test::User(id))))
     }
 
     /// What is found by this and is in that state.
@@ -146,6 +154,7 @@ impl fmt::Display for Node {
 impl fmt::Display for Test {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
+            Self::Word(word) => f.write_str(&plain_word(word)),
             Self::Order(id) => write!(f, "order:{}", quoted(id)),
             Self::User(id) => write!(f, "user:{}", quoted(id)),
             Self::Product(id) => write!(f, "product:{}", quoted(id)),
@@ -181,5 +190,15 @@ fn shown(time: OffsetDateTime) -> String {
 
 fn quoted(value: &str) -> String {
     let is_plain = !value.is_empty() && value.chars().all(|c| c.is_alphanumeric() || "._-@+:*".contains(c));
-    if is_plain { value.to_owned() } else { format!("\"{}\"", value.replace('\\', "\\\\").replace('"', "\\\"")) }
+    if is_plain { value.to_owned() } else { in_quotes(value) }
+}
+
+/// So that it is not taken for a field, or for one of the words between.
+fn plain_word(word: &str) -> String {
+    let is_more = word.starts_with('-') || word.contains(':') || ["AND", "OR", "NOT"].contains(&word);
+    if is_more { in_quotes(word) } else { quoted(word) }
+}
+
+fn in_quotes(value: &str) -> String {
+    format!("\"{}\"", value.replace('\\', "\\\\").replace('"', "\\\""))
 }

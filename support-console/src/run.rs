@@ -1,4 +1,6 @@
-//! Runs: what somebody does with exactly the letters that were on their screen.
+//! Runs: what somebody does with exactly the letters of a plan.
+
+mod steps;
 
 use std::time::Duration;
 
@@ -6,16 +8,15 @@ use common::db::DbError;
 use serde::{Deserialize, Serialize};
 use serde_json::json;
 use time::OffsetDateTime;
-use tokio_postgres::{Row, types::ToSql};
+use tokio_postgres::Row;
 use uuid::Uuid;
 
+pub use self::steps::Steps;
 use crate::{
-    Console, LetterLine, Query, Refusal, Role, State, Who,
+    Console, LetterLine, Refusal, Role, State, Who,
     audit::{self, On},
     ingest::reason::clean,
-    letter::{line_columns, state},
-    query::Condition,
-    search::BY_TERMS,
+    letter::line_columns,
 };
 
 /// What is to be done with each letter.
@@ -28,38 +29,6 @@ pub enum Action {
     Discard,
     /// Discarded ones are failed again.
     Restore,
-}
-
-/// Which letters.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Scope {
-    Letter(Uuid),
-    Group(Uuid),
-    Query(Query),
-}
-
-/// The letters as they were when they were looked at. What comes later is not in it, and what changes later is skipped.
-#[derive(Debug, Clone, Serialize)]
-#[serde(rename_all = "camelCase")]
-pub struct Snapshot {
-    /// Also the id of the run, once it is started.
-    pub id: Uuid,
-    pub action: Action,
-    pub count: i64,
-    /// Those of them that cannot be retried as they are, and would be skipped.
-    pub unreadable: i64,
-}
-
-/// How a retry goes about it: a step begins only when all of the step before have been reported done.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "camelCase", deny_unknown_fields, default)]
-pub struct Steps {
-    /// How many letters each of the first steps takes, such as 1 and 10; the last step takes the rest.
-    pub first: Vec<u32>,
-    /// Letters a second in the last step; 0 for as fast as it goes.
-    pub rate: u32,
-    /// How many may fail in a step before the run stops by itself.
-    pub tolerate: u32,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
@@ -123,115 +92,17 @@ pub struct Skip {
     pub why: String,
 }
 
-impl Default for Steps {
-    /// One, then ten, then the rest.
-    fn default() -> Self {
-        Self { first: vec![1, 10], rate: 0, tolerate: 0 }
-    }
-}
-
-impl Steps {
-    /// All of them at once.
-    #[must_use]
-    pub fn at_once() -> Self {
-        Self { first: Vec::new(), rate: 0, tolerate: u32::MAX }
-    }
-
-    fn check(&self) -> Result<(), Refusal> {
-        let invalid = |field, message: String| Err(Refusal::Invalid { field, message });
-        if self.first.len() > STEPS_MOST {
-            return invalid("first", format!("must be at most {STEPS_MOST} steps"));
-        }
-        if self.first.contains(&0) {
-            return invalid("first", "a step takes at least one letter".to_owned());
-        }
-        if self.rate > RATE_MOST {
-            return invalid("rate", format!("must be at most {RATE_MOST} a second"));
-        }
-        Ok(())
-    }
-}
-
 macro_rules! columns {
     () => {
         "id, scope, action, coalesce(started_by, planned_by), coalesce(started_at, planned_at), finished_at, note, state, \
          why, steps, rate, tolerate, step, total, sent, done, failed, skipped"
     };
 }
-/// A step is for looking; whoever wants more of them wants a rate.
-const STEPS_MOST: usize = 10;
-const RATE_MOST: u32 = 100_000;
 const NOTE_MOST: usize = 500;
 /// How many letters of each kind the page of a run shows.
 const SHOWN: i64 = 50;
 
 impl Console {
-    /// Takes down which letters there are that `action` can be done with.
-    pub async fn plan(&self, who: &Who, scope: &Scope, action: Action) -> Result<Snapshot, Refusal> {
-        who.must_be(Role::Operator)?;
-        let id = Uuid::now_v7();
-        let most = self.settings.most_planned;
-        let (name, query, letter) = match scope {
-            Scope::Letter(letter) => (format!("letter:{letter}"), Query::default(), Some(*letter)),
-            Scope::Group(key) => (format!("group:{key}"), Query::group(*key), None),
-            Scope::Query(query) => (query.to_string(), query.clone(), None),
-        };
-        let condition = Condition::new(&query, 3);
-        let mut params: Vec<&(dyn ToSql + Sync)> = Vec::new();
-        let limit = most + 1;
-        let state = action.needs().name();
-        params.extend([&id as &(dyn ToSql + Sync), &state, &limit]);
-        params.extend(condition.params.iter().map(|param| param.as_ref() as &(dyn ToSql + Sync)));
-        let mut bounds = condition.sql.clone();
-        let mut way = "SELECT";
-        if let Some(letter) = &letter {
-            params.push(letter);
-            bounds = format!("l.id = ${}", params.len());
-        } else if let Some(anchors) = &condition.anchors {
-            let first = params.len();
-            params.extend(anchors.iter().map(|terms| terms as &(dyn ToSql + Sync)));
-            let ways: Vec<String> = (1..=anchors.len()).map(|i| format!("l.terms @> ${}::text[]", first + i)).collect();
-            bounds = format!("({}) AND {bounds}", ways.join(" OR "));
-            way = BY_TERMS;
-        }
-        let sql = format!(
-            "WITH picked AS MATERIALIZED (
-                SELECT l.id, l.version, l.readable, l.died_at FROM letters AS l WHERE {bounds} AND l.state = $2 LIMIT $3
-             ), placed AS (
-                INSERT INTO run_letters (run, position, letter, version)
-                SELECT $1, row_number() OVER (ORDER BY died_at, id) - 1, id, version FROM picked
-             )
-             SELECT count(*), count(*) FILTER (WHERE NOT readable) FROM picked"
-        );
-        let mut tx = self.db().begin().await?;
-        let [_, rows] = tx.queries([(way, &[]), (&sql, &params)]).await?;
-        let row = rows.first().ok_or(Refusal::Nothing)?;
-        let (count, unreadable): (i64, i64) = (row.try_get(0)?, row.try_get(1)?);
-        if count > most {
-            return Err(Refusal::TooMany { found: count, most });
-        }
-        if count == 0 {
-            return Err(match letter {
-                Some(letter) => self.why_not(letter, action).await?,
-                None => Refusal::Nothing,
-            });
-        }
-        let total = i32::try_from(count).unwrap_or(i32::MAX);
-        tx.query(include_str!("run/plan.sql"), &[&id, &name, &who.account, &total, &action.name()]).await?;
-        tx.commit().await?;
-        Ok(Snapshot { id, action, count, unreadable })
-    }
-
-    /// Why nothing can be done with one letter.
-    async fn why_not(&self, letter: Uuid, action: Action) -> Result<Refusal, Refusal> {
-        let rows = self.db().query("SELECT state FROM letters WHERE id = $1", &[&letter]).await?;
-        let Some(row) = rows.first() else { return Ok(Refusal::NotFound("letter")) };
-        Ok(match state(row, 0)? {
-            State::Retrying => Refusal::InRetry,
-            is => Refusal::WrongState { is, needs: action.needs() },
-        })
-    }
-
     /// Retries exactly these letters.
     pub async fn start_run(&self, who: &Who, snapshot: Uuid, steps: &Steps) -> Result<Uuid, Refusal> {
         steps.check()?;
@@ -278,9 +149,16 @@ impl Console {
             });
         };
         let (scope, total): (String, i32) = (row.try_get(0)?, row.try_get(1)?);
+        if scope.starts_with("letter:") {
+            // Of many, those that have changed are left out and named; of one nothing would be left.
+            let changed = tx.query(include_str!("run/changed.sql"), &[&snapshot]).await?;
+            if let Some(row) = changed.first() {
+                return Err(Refusal::ChangedSince { seen: row.try_get(0)?, now: row.try_get(1)? });
+            }
+        }
         let mut details = json!({"scope": scope, "letters": total});
-        if action == Action::Retry {
-            details["steps"] = json!(steps);
+        if action == Action::Retry && total > 1 {
+            details["steps"] = json!(steps.to_string());
         }
         if !note.is_empty() {
             details["reason"] = json!(note);
@@ -364,7 +242,7 @@ impl Console {
     ) -> Result<(), Refusal> {
         who.must_be(Role::Operator)?;
         let mut tx = self.db().begin().await?;
-        let why = format!("{action} by {}", who.account);
+        let why = format!("{} by {}", to.name(), who.account);
         let turned = tx.query(include_str!("run/turn.sql"), &[&run, &to.name(), &from, &why]).await?;
         if turned.is_empty() {
             return Err(match self.read_run(run).await? {

@@ -142,7 +142,14 @@ async fn go_on(console: &Console, me: Uuid, run: Uuid, pace: &mut Pace) -> Resul
         Move::Advance => turn(console, me, run, &at, "running", "").await,
         Move::Finish => turn(console, me, run, &at, "finished", "").await,
         Move::Stop => {
-            let why = format!("{} failed in step {}; at most {} may", at.step_failed, at.step + 1, at.tolerate);
+            let why = match at.tolerate {
+                0 => format!("{} failed in step {}, so no more were sent", at.step_failed, at.step + 1),
+                most => format!(
+                    "{} failed in step {}, and at most {most} may; no more were sent",
+                    at.step_failed,
+                    at.step + 1
+                ),
+            };
             turn(console, me, run, &at, "stopped", &why).await
         }
     }

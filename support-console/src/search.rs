@@ -33,57 +33,57 @@ pub struct Page {
     pub next: Option<String>,
 }
 
-/// So many are sorted; if there are more, it is quicker to go through the letters in their order.
+/// So many are found by index and sorted; if there are more, it is quicker to go through the letters in their order.
 const SORTED_MOST: i64 = 2_000;
 /// So many letters are looked at for one page.
-const LOOKED_AT_MOST: i64 = 20_000;
+pub(crate) const LOOKED_AT_MOST: i64 = 20_000;
 const PAGE_MOST: usize = 200;
 
 impl Console {
     /// One page of the letters that `query` finds, of at most `limit` (1 to 200).
     pub async fn search(&self, query: &Query, after: Option<Cursor>, limit: usize) -> Result<Page, Refusal> {
         let limit = limit.clamp(1, PAGE_MOST);
-        if let Some(page) = self.search_by_terms(query, after, limit).await? {
+        if let Some(page) = self.search_by_index(query, after, limit).await? {
             return Ok(page);
         }
         self.search_in_order(query, after, limit).await
     }
 
-    /// By the index of terms: what few letters have is found there at once. `None` if it cannot be, or there are many.
-    async fn search_by_terms(
+    /// What few letters have is found in an index at once, and that there is nothing as well. `None` if it cannot be, or
+    /// where that leads to many letters, whatever else must be met by them.
+    async fn search_by_index(
         &self,
         query: &Query,
         after: Option<Cursor>,
         limit: usize,
     ) -> Result<Option<Page>, Refusal> {
         let condition = Condition::new(query, 4);
-        let Some(anchors) = &condition.anchors else { return Ok(None) };
-        let first = 4 + condition.params.len();
-        let ways: Vec<String> = (1..=anchors.len()).map(|i| format!("l.terms @> ${}::text[]", first + i)).collect();
+        let Some((way, more)) = condition.with_way() else { return Ok(None) };
         let sql = format!(
-            "WITH found AS MATERIALIZED (
-                SELECT {} FROM letters AS l WHERE ({}) AND ({}) LIMIT {}
+            "WITH near AS MATERIALIZED (
+                SELECT * FROM letters AS l WHERE {way} LIMIT {}
+             ), found AS MATERIALIZED (
+                SELECT {} FROM near AS l WHERE {}
              )
-             SELECT page.*, (SELECT count(*) FROM found)
+             SELECT page.*, (SELECT count(*) FROM found), (SELECT count(*) FROM near)
              FROM (SELECT) AS one LEFT JOIN LATERAL (
                 SELECT * FROM found WHERE $2::timestamptz IS NULL OR (died_at, id) < ($2, $3::uuid)
                 ORDER BY died_at DESC, id DESC LIMIT $4
              ) AS page ON true",
+            SORTED_MOST + 1,
             line_columns!(),
-            ways.join(" OR "),
             condition.sql,
-            SORTED_MOST + 1
         );
         let (late, page) = (self.late(), rows_for(limit));
         let (died_at, id) = after.map(|cursor| (cursor.died_at, cursor.id)).unzip();
         let mut params: Vec<&(dyn ToSql + Sync)> = vec![&late, &died_at, &id, &page];
-        params.extend(condition.params.iter().map(|param| param.as_ref() as &(dyn ToSql + Sync)));
-        params.extend(anchors.iter().map(|terms| terms as &(dyn ToSql + Sync)));
+        params.extend(more.map(|param| param.as_ref() as &(dyn ToSql + Sync)));
         let mut tx = self.db().begin().await?;
-        let [_, rows] = tx.queries([(BY_TERMS, &[]), (&sql, &params)]).await?;
+        let [_, rows] = tx.queries([(BY_INDEX, &[]), (&sql, &params)]).await?;
         tx.commit().await?;
-        let total: i64 = rows.first().map_or(Ok(0), |row| row.try_get(22))?;
-        if total > SORTED_MOST {
+        let count = |column| rows.first().map_or(Ok(0), |row| row.try_get::<_, i64>(column));
+        let (total, near) = (count(22)?, count(23)?);
+        if near > SORTED_MOST {
             return Ok(None);
         }
         let lines = rows.iter().filter(|row| row.try_get::<_, Option<Uuid>>(0).is_ok_and(|id| id.is_some()));
@@ -94,6 +94,8 @@ impl Console {
     /// From the newest on, for as long as one may wait.
     async fn search_in_order(&self, query: &Query, after: Option<Cursor>, limit: usize) -> Result<Page, Refusal> {
         let condition = Condition::new(query, 2);
+        let earlier = condition.before.map(|died_at| Cursor { died_at, id: Uuid::nil() });
+        let after = [after, earlier].into_iter().flatten().min_by_key(|cursor| (cursor.died_at, cursor.id));
         let mut more: Vec<&(dyn ToSql + Sync)> = Vec::new();
         let mut bounds = Vec::new();
         let place = |more: &[&(dyn ToSql + Sync)]| 2 + condition.params.len() + more.len();
@@ -132,10 +134,12 @@ impl Console {
     }
 }
 
-/// Whatever the planner believes of the table: by terms is the way.
-pub(crate) const BY_TERMS: &str =
-    "SELECT set_config('enable_indexscan', 'off', true), set_config('enable_indexonlyscan', 'off', true)";
-const IN_ORDER: &str = "SELECT set_config('enable_bitmapscan', 'off', true), set_config('enable_sort', 'off', true)";
+/// Whatever the planner believes of the table: only what is looked for is looked at.
+/// Alone, for to call others to help takes longer than all of it.
+pub(crate) const BY_INDEX: &str = "SELECT set_config('enable_indexscan', 'off', true), \
+     set_config('enable_indexonlyscan', 'off', true), set_config('max_parallel_workers_per_gather', '0', true)";
+const IN_ORDER: &str = "SELECT set_config('enable_bitmapscan', 'off', true), set_config('enable_sort', 'off', true), \
+     set_config('max_parallel_workers_per_gather', '0', true)";
 
 /// One more than the page takes says whether there is another.
 fn rows_for(limit: usize) -> i64 {

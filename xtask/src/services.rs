@@ -189,8 +189,8 @@ fn outside_world(service: &str, ports: Ports) -> Vec<(&'static str, String)> {
             ("CONVEYOR__SUPPORT__SERVICES__PAYMENTS", format!("http://127.0.0.1:{}", ports.payment)),
             ("CONVEYOR__SUPPORT__SERVICES__NOTIFICATIONS", format!("http://127.0.0.1:{}", ports.notification)),
             ("CONVEYOR__SUPPORT__NOTICES__EMAIL__TO", "staff@conveyor.example".to_owned()),
-            ("CONVEYOR__SUPPORT__NOTICES__EMAIL__HOST", "127.0.0.1".to_owned()),
-            ("CONVEYOR__SUPPORT__NOTICES__EMAIL__PORT", ports.smtp.to_string()),
+            ("CONVEYOR__SUPPORT__NOTICES__SMTP__HOST", "127.0.0.1".to_owned()),
+            ("CONVEYOR__SUPPORT__NOTICES__SMTP__PORT", ports.smtp.to_string()),
         ],
         _ => Vec::new(),
     }

@@ -9,7 +9,11 @@ use std::{
     time::{Duration, Instant},
 };
 
-use common::{breaker::Names, config::ConfigError, db::describe};
+use common::{
+    breaker::Names,
+    config::{self, ConfigError, Encryption},
+    db::describe,
+};
 use lettre::{
     Message,
     message::{Mailbox, header},
@@ -26,7 +30,7 @@ use secrecy::ExposeSecret as _;
 use super::{Letter, NotSent, Transport};
 use crate::{
     contact::{Channel, Email},
-    settings::{self, Encryption, Notifications},
+    settings::Notifications,
 };
 
 /// A connection that was quiet for longer is not used again: servers close them after minutes.
@@ -53,7 +57,7 @@ impl header::Header for AutoSubmitted {
 }
 
 pub(super) struct Smtp {
-    server: settings::Smtp,
+    server: config::Smtp,
     tls: Option<TlsParameters>,
     from: Mailbox,
     domain: String,

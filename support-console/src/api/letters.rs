@@ -12,7 +12,7 @@ use serde::Deserialize;
 use serde_json::{Value, json};
 
 use super::{Named, SharedApi, codes::problem, id, shown};
-use crate::{Cursor, GroupFilter, Query, Refusal, Role, http::mask::Sight, people::Bearer};
+use crate::{Advice, Cursor, GroupFilter, Query, Refusal, Role, http::mask::Sight, people::Bearer};
 
 const USUALLY_AT_ONCE: usize = 50;
 const MOST_AT_ONCE: usize = 200;
@@ -75,6 +75,7 @@ pub(super) async fn show(
     sight.json(&mut shown, &letter.line.users);
     if let Some(fields) = shown.as_object_mut() {
         fields.insert("body".to_owned(), body);
+        fields.insert("advice".to_owned(), json!(Advice::about(&letter.line.death, &letter.line.reason)));
     }
     Ok(Json(json!({"letter": shown})))
 }

@@ -16,12 +16,14 @@ use crate::{Action, AuditFilter, Query, Refusal, Scope, Steps, people::Bearer};
 const LONGEST_WAIT_S: u64 = 8;
 const MOST_AUDITED: i64 = 500;
 
-/// One of the three says which letters.
+/// One of letter, group and query says which letters.
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
 pub(super) struct Plan {
     action: Action,
     letter: Option<Uuid>,
+    /// The letter's, when it was looked at.
+    version: Option<i32>,
     group: Option<Uuid>,
     query: Option<String>,
 }
@@ -31,8 +33,12 @@ pub(super) async fn plan(
     Bearer(who): Bearer,
     JsonBody(plan): JsonBody<Plan>,
 ) -> Result<Json<Value>, Problem> {
+    if plan.version.is_some() && plan.letter.is_none() {
+        let message = "is of a letter, and none is named";
+        return Err(Problem::invalid(vec![FieldError::new(INVALID_FIELD, "version", message)]));
+    }
     let scope = match (plan.letter, plan.group, plan.query) {
-        (Some(letter), None, None) => Scope::Letter(letter),
+        (Some(id), None, None) => Scope::Letter { id, seen: plan.version },
         (None, Some(group), None) => Scope::Group(group),
         (None, None, Some(text)) => {
             let query: Query = text.parse().map_err(|error| problem(Refusal::Query(error)))?;

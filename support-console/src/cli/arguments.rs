@@ -133,10 +133,20 @@ Fields: queue, type, reason, order, user, product, state, group, before, after a
     Account(Account),
 }
 
-/// Which letters. Exactly those that there are when it is asked; what comes later is left alone.
+/// Exactly the letters that there are when it is asked; what comes later is left alone.
+#[derive(Args)]
+pub(super) struct Which {
+    #[command(flatten)]
+    pub of: Of,
+    /// The version of the one letter that you have seen; nothing is done if it is another by now
+    #[arg(long, requires = "letter")]
+    pub version: Option<i32>,
+}
+
+/// Which letters.
 #[derive(Args)]
 #[group(required = true, multiple = false)]
-pub(super) struct Which {
+pub(super) struct Of {
     /// One letter
     pub letter: Option<Uuid>,
     /// Those of a group

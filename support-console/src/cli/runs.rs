@@ -11,7 +11,7 @@ use base64::{Engine as _, engine::general_purpose::STANDARD};
 use serde_json::{Value, json, value::RawValue};
 
 use super::{
-    arguments::{After, Discard, Edit, OneRun, Restore, Retry, Runs, Which},
+    arguments::{After, Discard, Edit, Of, OneRun, Restore, Retry, Runs, Which},
     client::Client,
     confirm,
     outcome::{Answer, DONE, FAILED, Outcome, Trouble},
@@ -26,7 +26,7 @@ pub(super) async fn retry(client: &Client, retry: Retry, json: bool) -> Result<O
         return Ok(Outcome::done(&plan, show::plan, json));
     }
     let steps = if at_once {
-        json!({"first": [], "rate": rate, "tolerate": u32::MAX})
+        json!({"first": [], "rate": rate, "tolerate": i32::MAX})
     } else {
         json!({"first": steps, "rate": rate, "tolerate": tolerate})
     };
@@ -46,10 +46,13 @@ pub(super) async fn restore(client: &Client, restore: Restore, json: bool) -> Re
 /// Exactly these letters, as they are now.
 async fn plan(client: &Client, which: &Which, action: &str) -> Result<Answer, Trouble> {
     let mut wanted = json!({"action": action});
-    match which {
-        Which { letter: Some(letter), .. } => wanted["letter"] = json!(letter),
-        Which { group: Some(group), .. } => wanted["group"] = json!(group),
-        Which { query, .. } => wanted["query"] = json!(query),
+    match &which.of {
+        Of { letter: Some(letter), .. } => wanted["letter"] = json!(letter),
+        Of { group: Some(group), .. } => wanted["group"] = json!(group),
+        Of { query, .. } => wanted["query"] = json!(query),
+    }
+    if let Some(version) = which.version {
+        wanted["version"] = json!(version);
     }
     client.post("/plans", &wanted).await
 }

@@ -109,6 +109,9 @@ pub(super) fn letter(answer: &Answer) -> String {
             let _ = writeln!(shown, "{name:<13} {}", plain(value.trim(), 300));
         }
     }
+    if letter["state"] == "failed" && letter["advice"]["text"].is_string() {
+        let _ = writeln!(shown, "\nWhat to do\n{}", plain(&text(&letter["advice"]["text"]), 1_000));
+    }
     shown.push_str("\nWhat went wrong, the newest first\n");
     let mut deaths = Table::new(&["AT", "HOW", "WHERE", "ATTEMPTS", "REASON"]);
     for death in array(&letter["deaths"]) {

@@ -15,8 +15,10 @@ use super::{
     page::{Page, Place, address},
     parameter,
     person::Person,
+    runs,
     shown::{At, cut},
     trouble::Trouble,
+    words,
 };
 use crate::{AuditFilter, Audited, Cursor};
 
@@ -38,7 +40,7 @@ pub(super) async fn show(
     };
     let found = pages.console.audit(&filter).await?;
     let mut content = Html::default();
-    html!(content, "<h1>Audit log</h1><form class=\"find\" action=\"/audit\"><label for=\"account\">Only what this account did</label>"
+    html!(content, "<h1>Audit log</h1><form class=\"find large\" action=\"/audit\"><label for=\"account\">Only what this account did</label>"
         "<input id=\"account\" name=\"account\" maxlength=\"63\" autocapitalize=\"none\" value=\"" (account) "\"><button>Show</button>"
         "</form>");
     lines(&mut content, &found, Sight::of(&session.who));
@@ -64,7 +66,7 @@ pub(super) fn lines(content: &mut Html, lines: &[Audited], sight: Sight) {
         "<tbody>");
     for line in lines {
         html!(*content, "<tr><td>" (At(line.at)) "</td><td>" (cut(&line.account, 64)) "<small>" (through(&line.by)) "</small></td><td>"
-            (line.action.as_str()));
+            (words::deed(&line.action)));
         if let Some(letter) = line.letter {
             html!(*content, " <a href=\"/letters/" (letter) "\">letter</a>");
         }
@@ -91,6 +93,18 @@ fn details(content: &mut Html, details: &Value, sight: Sight) {
     sight.json(&mut details, &[]);
     let Value::Object(fields) = details else { return };
     for (name, value) in fields.iter().take(20) {
+        match (name.as_str(), value.as_str()) {
+            // Where they are, the run's page says.
+            ("scope", Some(scope)) => {
+                if !scope.starts_with("letter:") {
+                    html!(*content, "<span class=\"pair\"><span class=\"soft\">of</span> " (runs::which(scope, 300)) "</span> ");
+                }
+                continue;
+            }
+            // What only programs know it by.
+            ("edit" | "retry", _) => continue,
+            _ => {}
+        }
         let value = value.as_str().map_or_else(|| value.to_string(), ToOwned::to_owned);
         html!(*content, "<span class=\"pair\"><span class=\"soft\">" (cut(name, 60)) "</span> " (cut(&value, 300)) "</span> ");
     }

@@ -15,7 +15,7 @@ use super::{
     shown::{Ago, At, Count, Letters, cut, death, share},
     trouble::Trouble,
 };
-use crate::{Action, Group, GroupFilter, Query, Role, people::Session};
+use crate::{Action, Advice, Group, GroupFilter, Query, Role, people::Session};
 
 pub(super) async fn all(
     State(pages): State<Pages>,
@@ -140,6 +140,9 @@ pub(super) async fn one(
         (cut(&sight.text(&group.pattern, &[]), 300)) "</h1><div id=\"group\" data-part><p class=\"sub\"><code>" (group.queue)
         "</code> " (kind(&group.kind)) ", " (death(&group.death)) "</p>");
     sums(&mut content, std::slice::from_ref(&group));
+    if let Some(Advice { text, .. }) = Advice::about(&group.death, &group.example).filter(|_| group.failed > 0) {
+        html!(content, "<p class=\"advice\"><strong>What to do:</strong> " (text) "</p>");
+    }
     actions(&mut content, &session, &group);
     html!(content, "<dl class=\"facts\"><div><dt>First</dt><dd>" (At(group.first_seen)) "</dd></div><div><dt>Last</dt><dd>"
         (At(group.last_seen)) " (" (Ago(group.last_seen)) ")</dd></div><div><dt>For example</dt><dd class=\"message\">"

@@ -2,24 +2,24 @@
 
 use axum::{
     extract::{Path, RawQuery, State},
-    response::{IntoResponse as _, Redirect, Response},
+    response::{IntoResponse as _, Response},
 };
 use common::{html, html::Html};
 use serde_json::Value;
 use uuid::Uuid;
 
 use super::{
-    Pages, audit, body,
+    Pages, acts, audit, body,
     failures::kind,
     mask::Sight,
     mend, orders,
     page::{Csrf, Page, Place},
-    parameter,
-    person::{Person, Signed},
-    shown::{Ago, At, cut, death},
+    person::Person,
+    search::{order_link, user_link},
+    shown::{Ago, At, cut, death, state_word},
     trouble::Trouble,
 };
-use crate::{Action, Death, LetterPage, LetterRun, Refusal, Role, Scope, State as Stands, Steps, people::Session};
+use crate::{Advice, Death, Helps, LetterPage, LetterRun, Role, State as Stands, people::Session};
 
 pub(super) fn unknown() -> Trouble {
     Trouble::not_found("There is no such letter.")
@@ -35,11 +35,9 @@ pub(super) async fn show(
     let sight = Sight::of(&session.who);
     let mut content = Html::default();
     head(&mut content, &letter, sight);
-    html!(content, "<p class=\"hidden\" id=\"word\" data-part aria-live=\"polite\">This letter is " (letter.line.state.name()) "</p>");
-    if parameter(query.as_deref(), "edited") == "1" {
-        html!(content, "<p class=\"notice good\" role=\"status\">The edit was applied. The original is kept below. Nothing was sent "
-            "yet: retry the letter when you are ready.</p>");
-    }
+    html!(content, "<p class=\"hidden\" id=\"word\" data-part aria-live=\"polite\">This letter is " (state_word(letter.line.state))
+        "</p>");
+    acts::said(&mut content, &letter, query.as_deref());
     html!(content, "<div class=\"columns\"><div class=\"main\"><div id=\"state\" data-part>");
     actions(&mut content, &session, &letter);
     html!(content, "</div>");
@@ -61,16 +59,17 @@ pub(super) async fn show(
 
 fn head(content: &mut Html, letter: &LetterPage, sight: Sight) {
     let line = &letter.line;
+    let past = if matches!(line.state, Stands::Done | Stands::Discarded) { " past" } else { "" };
     html!(*content, "<p class=\"trail\"><a href=\"/\">Failures</a> <span aria-hidden=\"true\">/</span> <a href=\"/groups/" (line.group)
         "\">others that died alike</a></p><h1>" (kind(&line.kind)) " <span class=\"soft\">died in</span> <code>" (line.queue)
-        "</code></h1><p class=\"why\"><strong>" (death(&line.death)) "</strong><span class=\"message\">"
+        "</code></h1><p class=\"why" (past) "\"><strong>" (death(&line.death)) "</strong><span class=\"message\">"
         (cut(&sight.text(&line.reason, &line.users), 4_000)) "</span></p>");
 }
 
 fn actions(content: &mut Html, session: &Session, letter: &LetterPage) {
     let line = &letter.line;
     html!(*content, "<section class=\"card do\" aria-label=\"State and what can be done\"><p class=\"state\">" (line.state)
-        " since " (Ago(line.state_since)));
+        " <span class=\"soft\">" (Ago(line.state_since)) "</span>");
     if line.no_word {
         html!(*content, " <span class=\"chip failed\">no word yet</span>");
     }
@@ -78,6 +77,10 @@ fn actions(content: &mut Html, session: &Session, letter: &LetterPage) {
     if !line.note.is_empty() {
         html!(*content, "<p>Discarded because: <q class=\"message\">" (line.note) "</q></p>");
     }
+    let helps = match line.state {
+        Stands::Failed => advice(content, letter),
+        _ => Helps::Retry,
+    };
     match line.state {
         Stands::Retrying if line.no_word => {
             html!(*content, "<p>It was sent again, and there has been no word of it for long. Its "
@@ -86,10 +89,6 @@ fn actions(content: &mut Html, session: &Session, letter: &LetterPage) {
         }
         Stands::Retrying => html!(*content, "<p>It was sent again. Its worker says when it is done.</p>"),
         Stands::Done => html!(*content, "<p>Its worker has said that it is done. There is nothing to do.</p>"),
-        Stands::Failed if !line.readable => {
-            html!(*content, "<p>There is no event in it that could be sent again: only an edit can "
-            "make it readable.</p>");
-        }
         Stands::Failed | Stands::Discarded => {}
     }
     if session.who.role < Role::Operator {
@@ -99,24 +98,44 @@ fn actions(content: &mut Html, session: &Session, letter: &LetterPage) {
     html!(*content, "<div class=\"actions\">");
     match line.state {
         Stands::Failed => {
+            let (edit, retry, label) = match helps {
+                Helps::Retry => ("", "strong", "Retry this letter"),
+                Helps::Edit => (" strong", "", "Retry it as it is"),
+                Helps::Elsewhere => ("", "", "Retry it all the same"),
+            };
             if line.readable {
-                act(content, session, letter, "retry", "Retry this letter", "strong");
+                button(content, session, letter, "retry", label, retry);
             }
-            html!(*content, "<a class=\"button\" id=\"edit\" href=\"/letters/" (line.id) "/edit\">Edit…</a></div>"
+            html!(*content, "<a class=\"button" (edit) "\" id=\"edit\" href=\"/letters/" (line.id) "/edit\">Edit…</a></div>"
                 "<form class=\"row\" method=\"post\" action=\"/letters/" (line.id) "/discard\">" (Csrf(session))
                 "<input type=\"hidden\" name=\"version\" value=\"" (line.version) "\"><div class=\"grow\"><label for=\"reason\">Why "
                 "nothing is to be done about it</label><input id=\"reason\" name=\"reason\" required maxlength=\"500\"></div>"
                 "<button id=\"discard\">Discard</button></form></section>");
             return;
         }
-        Stands::Discarded => act(content, session, letter, "restore", "Restore it", "strong"),
-        Stands::Retrying if line.no_word => act(content, session, letter, "take-back", "Take it back", "strong"),
+        Stands::Discarded => button(content, session, letter, "restore", "Restore it", "strong"),
+        Stands::Retrying if line.no_word => button(content, session, letter, "take-back", "Take it back", "strong"),
         Stands::Retrying | Stands::Done => {}
     }
     html!(*content, "</div></section>");
 }
 
-fn act(
+/// What is likely to help.
+fn advice(content: &mut Html, letter: &LetterPage) -> Helps {
+    let died = letter.line.died_at;
+    if letter.line.readable && letter.edits.first().is_some_and(|edit| edit.at > died) {
+        html!(*content, "<p class=\"advice\"><strong>What to do:</strong> It was edited since it failed. Retry it to see whether that "
+            "was what it needed.</p>");
+        return Helps::Retry;
+    }
+    let Some(Advice { text, helps }) = Advice::about(&letter.line.death, &letter.line.reason) else {
+        return Helps::Retry;
+    };
+    html!(*content, "<p class=\"advice\"><strong>What to do:</strong> " (text) "</p>");
+    helps
+}
+
+fn button(
     content: &mut Html,
     session: &Session,
     letter: &LetterPage,
@@ -132,14 +151,24 @@ fn act(
 fn facts(content: &mut Html, letter: &LetterPage, sight: Sight) {
     let line = &letter.line;
     html!(*content, "<section class=\"card\"><h2>This letter</h2><dl class=\"facts\">");
+    if !line.subject.is_empty() {
+        html!(*content, "<div><dt>Order</dt><dd>");
+        order_link(content, &line.subject);
+        html!(*content, "</dd></div>");
+    }
+    if !line.users.is_empty() {
+        html!(*content, "<div><dt>User</dt><dd>");
+        for user in line.users.iter().take(5) {
+            user_link(content, user, sight);
+            html!(*content, " ");
+        }
+        html!(*content, "</dd></div>");
+    }
     let mut fact = |name: &'static str, value: &str| {
         if !value.is_empty() {
             html!(*content, "<div><dt>" (name) "</dt><dd>" (cut(value, 300)) "</dd></div>");
         }
     };
-    fact("Order", &line.subject);
-    let users: Vec<_> = line.users.iter().take(5).map(|user| sight.person(user)).collect();
-    fact("User", &users.join(", "));
     fact("Products", &line.products.iter().take(20).cloned().collect::<Vec<_>>().join(", "));
     fact("Given up by", &line.service);
     fact("Attempts", &line.attempts.to_string());
@@ -178,7 +207,7 @@ fn edits(content: &mut Html, letter: &LetterPage, sight: Sight) {
     html!(*content, "<section class=\"card\" aria-labelledby=\"edits\"><h2 id=\"edits\">What was edited</h2>");
     for edit in &letter.edits {
         html!(*content, "<details open><summary>" (edit.account) ", " (At(edit.at)) "</summary>");
-        mend::diff(content, &edit.diff, sight, &letter.line.users);
+        mend::diff(content, &edit.diff, sight);
         html!(*content, "</details>");
     }
     html!(*content, "</section>");
@@ -207,6 +236,7 @@ fn headers(content: &mut Html, letter: &LetterPage, sight: Sight) {
     html!(
         *content,
         "<section class=\"card\" aria-labelledby=\"headers\"><h2 id=\"headers\">Headers and properties</h2>"
+        "<details><summary>What the message carried besides its body</summary>"
     );
     let mut all = letter.headers.clone();
     sight.json(&mut all, &letter.line.users);
@@ -224,71 +254,5 @@ fn headers(content: &mut Html, letter: &LetterPage, sight: Sight) {
         }
         html!(*content, "</tbody></table></div>");
     }
-    html!(*content, "</section>");
-}
-
-/// The letter that a form is about, if it still is as it was on the screen.
-async fn seen(pages: &Pages, id: &str, signed: &Signed) -> Result<Uuid, Trouble> {
-    let id = Uuid::try_parse(id).map_err(|_| unknown())?;
-    let seen = signed.form.get("version").parse::<i32>().unwrap_or_default();
-    let now = pages.console.letter(id).await?.line.version;
-    if now != seen {
-        return Err(refused(id)(Refusal::ChangedSince { seen, now }));
-    }
-    Ok(id)
-}
-
-/// A refusal, with the way back to the letter.
-fn refused(id: Uuid) -> impl Fn(Refusal) -> Trouble {
-    move |refusal| Trouble::from(refusal).back_to(format!("/letters/{id}"))
-}
-
-fn back(id: Uuid) -> Response {
-    Redirect::to(&format!("/letters/{id}")).into_response()
-}
-
-pub(super) async fn retry(
-    State(pages): State<Pages>,
-    Path(id): Path<String>,
-    signed: Signed,
-) -> Result<Response, Trouble> {
-    let (id, who) = (seen(&pages, &id, &signed).await?, &signed.session.who);
-    let refused = refused(id);
-    let plan = pages.console.plan(who, &Scope::Letter(id), Action::Retry).await.map_err(&refused)?;
-    pages.console.start_run(who, plan.id, &Steps::at_once()).await.map_err(&refused)?;
-    Ok(back(id))
-}
-
-pub(super) async fn discard(
-    State(pages): State<Pages>,
-    Path(id): Path<String>,
-    signed: Signed,
-) -> Result<Response, Trouble> {
-    let (id, who) = (seen(&pages, &id, &signed).await?, &signed.session.who);
-    let refused = refused(id);
-    let plan = pages.console.plan(who, &Scope::Letter(id), Action::Discard).await.map_err(&refused)?;
-    pages.console.discard(who, plan.id, signed.form.get("reason")).await.map_err(&refused)?;
-    Ok(back(id))
-}
-
-pub(super) async fn restore(
-    State(pages): State<Pages>,
-    Path(id): Path<String>,
-    signed: Signed,
-) -> Result<Response, Trouble> {
-    let (id, who) = (seen(&pages, &id, &signed).await?, &signed.session.who);
-    let refused = refused(id);
-    let plan = pages.console.plan(who, &Scope::Letter(id), Action::Restore).await.map_err(&refused)?;
-    pages.console.restore(who, plan.id).await.map_err(&refused)?;
-    Ok(back(id))
-}
-
-pub(super) async fn take_back(
-    State(pages): State<Pages>,
-    Path(id): Path<String>,
-    signed: Signed,
-) -> Result<Response, Trouble> {
-    let id = seen(&pages, &id, &signed).await?;
-    pages.console.take_back(&signed.session.who, id).await.map_err(refused(id))?;
-    Ok(back(id))
+    html!(*content, "</details></section>");
 }

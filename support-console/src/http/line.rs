@@ -75,7 +75,7 @@ fn queues(content: &mut Html, name: &'static str, lines: &[&QueueLine]) {
         "<th scope=\"col\" class=\"number\">In /s</th><th scope=\"col\" class=\"number\">Out /s</th><th scope=\"col\" class=\"number\">"
         "Consumers</th><th scope=\"col\">Oldest</th><th scope=\"col\">Last minutes</th></tr></thead><tbody>");
     for line in lines {
-        html!(*content, "<tr><th scope=\"row\"><code>" (line.name) "</code></th><td class=\"number\" data-name=\"waiting\"><strong>"
+        html!(*content, "<tr><th scope=\"row\"><code>" (line.name) "</code>" (after(line.kind)) "</th><td class=\"number\" data-name=\"waiting\"><strong>"
             (Count(count(line.ready))) "</strong></td><td class=\"number\" data-name=\"being handled\">" (Count(count(line.unacked)))
             "</td><td class=\"number\" data-name=\"in/s\">" (rate(line.rate_in)) "</td><td class=\"number\" data-name=\"out/s\">"
             (rate(line.rate_out)) "</td><td class=\"number\" data-name=\"consumers\">");
@@ -99,6 +99,15 @@ fn queues(content: &mut Html, name: &'static str, lines: &[&QueueLine]) {
         html!(*content, "</td></tr>");
     }
     html!(*content, "</tbody></table></div>");
+}
+
+/// When what waits in the delay line comes back.
+fn after(kind: QueueKind) -> Html {
+    let mut html = Html::default();
+    if let QueueKind::Delay { ms } = kind {
+        html!(html, "<small>tried again after " (lasting(std::time::Duration::from_millis(ms).as_secs_f64())) "</small>");
+    }
+    html
 }
 
 fn count(count: u64) -> i64 {

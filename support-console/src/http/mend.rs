@@ -3,13 +3,13 @@
 use axum::{
     extract::{Path, State},
     http::StatusCode,
-    response::{IntoResponse as _, Redirect, Response},
+    response::Response,
 };
 use common::{html, html::Html};
 use uuid::Uuid;
 
 use super::{
-    Pages,
+    Pages, acts,
     body::Shape,
     letters::unknown,
     mask::Sight,
@@ -18,7 +18,7 @@ use super::{
     shown::bytes,
     trouble::{Trouble, sentence},
 };
-use crate::{DiffLine, LetterPage, Refusal, Role, people::Session};
+use crate::{Action, DiffLine, LetterPage, Refusal, Role, people::Session};
 
 /// The largest body that is edited in a browser.
 pub(super) const LARGEST: usize = 256 * 1024;
@@ -67,12 +67,22 @@ pub(super) async fn edit(
         return Ok(page(&session, &letter, StatusCode::UNPROCESSABLE_ENTITY, &typed, Some(why)));
     }
     match pages.console.edit(&session.who, id, version, Some(body.as_bytes()), None).await {
-        Ok(_) => Ok(Redirect::to(&format!("/letters/{id}?edited=1")).into_response()),
+        Ok(edited) if form.get("then") == "retry" => {
+            let (who, edit) = (&session.who, edited.edit.to_string());
+            match acts::begin(&pages, who, id, edited.version, Action::Retry, "").await {
+                Ok(run) => Ok(acts::back(id, &[("edited", &edit), ("run", &run.to_string())])),
+                Err(refusal) => {
+                    let title = "The edit was applied, and the letter was not retried";
+                    Err(acts::refused(id)(refusal).titled(title))
+                }
+            }
+        }
+        Ok(edited) => Ok(acts::back(id, &[("edited", &edited.edit.to_string())])),
         Err(refusal @ (Refusal::EditNotApplied(_) | Refusal::ChangedSince { .. } | Refusal::Invalid { .. })) => {
             let status = StatusCode::from_u16(refusal.status()).unwrap_or(StatusCode::CONFLICT);
             Ok(page(&session, &letter, status, &typed, Some(&refusal.to_string())))
         }
-        Err(refusal) => Err(Trouble::from(refusal).back_to(format!("/letters/{id}"))),
+        Err(refusal) => Err(acts::refused(id)(refusal)),
     }
 }
 
@@ -102,18 +112,21 @@ fn page(session: &Session, letter: &LetterPage, status: StatusCode, typed: &Type
     html!(content, "<form class=\"stack wide-form\" method=\"post\" action=\"/letters/" (line.id) "/edit\">" (Csrf(session))
         "<input type=\"hidden\" name=\"version\" value=\"" (typed.version) "\"><label for=\"typed\">Body: the event</label>"
         "<textarea id=\"typed\" name=\"body\" rows=\"24\" spellcheck=\"false\" autocapitalize=\"none\"");
+    html!(content, " aria-describedby=\"");
     if why.is_some() {
-        html!(content, " aria-describedby=\"why\"");
+        html!(content, "why ");
     }
+    html!(content, "amounts\"");
     // A browser takes away the first line break.
-    html!(content, ">\n" (typed.body) "</textarea><p class=\"soft\">Nothing is sent by this. The original is kept, and what changed is shown on the "
-        "letter's page.</p><div class=\"actions\"><button class=\"strong\" id=\"apply\">Apply the edit</button>"
-        "<a class=\"button\" href=\"/letters/" (line.id) "\">Leave it as it is</a></div></form>");
+    html!(content, ">\n" (typed.body) "</textarea><p class=\"soft\" id=\"amounts\">Amounts are in minor units: <code>10050</code> is "
+        "100.50.</p><p class=\"soft\">The original is kept, and what changed is shown on the letter's page.</p>"
+        "<div class=\"actions\"><button class=\"strong\" id=\"apply\">Apply the edit</button>"
+        "<button id=\"apply-and-retry\" name=\"then\" value=\"retry\">Apply it and retry</button><a class=\"button\" href=\"/letters/" (line.id) "\">Leave it as it is</a></div></form>");
     Page::new(session, Place::Search, "Edit a letter", content).answer(status)
 }
 
 /// What changed, a line each.
-pub(super) fn diff(content: &mut Html, lines: &[DiffLine], sight: Sight, users: &[String]) {
+pub(super) fn diff(content: &mut Html, lines: &[DiffLine], sight: Sight) {
     if !sight.sees_all() {
         html!(
             *content,
@@ -121,7 +134,6 @@ pub(super) fn diff(content: &mut Html, lines: &[DiffLine], sight: Sight, users: 
         );
         return;
     }
-    let _ = users;
     html!(*content, "<pre class=\"diff\" tabindex=\"0\" aria-label=\"What changed\">");
     for line in lines.iter().take(2_000) {
         match line {

@@ -47,7 +47,7 @@ pub(super) enum Place {
 const PLACES: [(Place, &str, &str); 6] = [
     (Place::Failures, "/", "Failures"),
     (Place::Search, "/search", "Search"),
-    (Place::Runs, "/runs", "Retries"),
+    (Place::Runs, "/runs", "Runs"),
     (Place::Orders, "/orders", "Orders"),
     (Place::Line, "/line", "Line"),
     (Place::Audit, "/audit", "Audit"),

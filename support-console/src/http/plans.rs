@@ -10,7 +10,7 @@ use common::{html, html::Html};
 use uuid::Uuid;
 
 use super::{
-    Pages,
+    Pages, acts,
     page::{Csrf, Page, Place, address},
     person::Signed,
     shown::{Count, Letters},
@@ -50,7 +50,9 @@ pub(super) async fn plan(State(pages): State<Pages>, Signed { session, form }: S
     };
     let plan = pages.console.plan(&session.who, &scope, action(form.get("action"))?).await;
     let plan = plan.map_err(|refusal| Trouble::from(refusal).back_to(&back))?;
-    let typed = Typed { first: "1, 10", rate: "0", tolerate: "0", reason: "" };
+    // One letter is its own canary.
+    let first = if plan.count == 1 { "" } else { "1, 10" };
+    let typed = Typed { first, rate: "0", tolerate: "0", reason: "" };
     Ok(page(&session, StatusCode::OK, &plan, &back, &typed, None))
 }
 
@@ -107,7 +109,12 @@ pub(super) async fn start(
         Action::Restore => pages.console.restore(who, id).await,
     };
     match started {
-        Ok(run) => Ok(Redirect::to(&format!("/runs/{run}")).into_response()),
+        Ok(run) => {
+            if action != Action::Retry || typed.first.is_empty() {
+                acts::settled(&pages, run).await;
+            }
+            Ok(Redirect::to(&format!("/runs/{run}")).into_response())
+        }
         Err(Refusal::Invalid { message, .. }) => Ok(again(&super::trouble::sentence(&message))),
         Err(refusal) => Err(Trouble::from(refusal).back_to(back)),
     }
@@ -136,9 +143,19 @@ fn page(
     if let Some(why) = why {
         html!(content, "<p class=\"notice bad\" role=\"alert\" id=\"why\">" (why) "</p>");
     }
-    html!(content, "<p>Exactly those " (Count(plan.count)) " that there were when you asked. What comes later is not among them, and "
-        "what changes before its turn is left out and named.</p>");
-    if plan.unreadable > 0 {
+    if plan.count == 1 {
+        html!(content, "<p>Exactly the one that there was when you asked. If it changes before that, it is left alone, and you are "
+            "told.</p>");
+    } else {
+        html!(content, "<p>Exactly those " (Count(plan.count)) " that there were when you asked. What comes later is not among them, "
+            "and what changes before its turn is left out and named.</p>");
+    }
+    if plan.unreadable > 0 && plan.count == 1 {
+        html!(
+            content,
+            "<p class=\"notice\">It cannot be read and would be left alone: only an edit makes it readable.</p>"
+        );
+    } else if plan.unreadable > 0 {
         html!(content, "<p class=\"notice\">" (Letters(plan.unreadable)) " of them cannot be read and would be left out: only an edit "
             "makes them readable.</p>");
     }
@@ -148,7 +165,14 @@ fn page(
     }
     html!(content, "<input type=\"hidden\" name=\"action\" value=\"" (word(plan.action)) "\"><input type=\"hidden\" name=\"back\" value=\""
         (back) "\">");
+    let them = if plan.count == 1 { "it" } else { "them" };
     match plan.action {
+        Action::Retry if plan.count == 1 => {
+            for (name, value) in [("first", ""), ("rate", "0"), ("tolerate", "0")] {
+                html!(content, "<input type=\"hidden\" name=\"" (name) "\" value=\"" (value) "\">");
+            }
+            html!(content, "<p>It is sent again, with one attempt; the next page says what becomes of it.</p>");
+        }
         Action::Retry => {
             html!(content, "<label for=\"first\">First steps: how many letters each takes</label><p class=\"soft\" "
             "id=\"first-help\">The next step begins only when all of the one before are done. The last step takes the rest. Leave it "
@@ -160,10 +184,11 @@ fn page(
             (typed.tolerate) "\">");
         }
         Action::Discard => {
-            html!(content, "<label for=\"reason\">Why nothing is to be done about them</label><input id=\"reason\" "
+            html!(content, "<label for=\"reason\">Why nothing is to be done about " (them) "</label><input id=\"reason\" "
             "name=\"reason\" required maxlength=\"500\" value=\"" (typed.reason) "\">");
         }
-        Action::Restore => html!(content, "<p>They are failed again, and can be retried.</p>"),
+        Action::Restore if plan.count == 1 => html!(content, "<p>It is failed again then, and can be retried.</p>"),
+        Action::Restore => html!(content, "<p>They are failed again then, and can be retried.</p>"),
     }
     html!(content, "<div class=\"actions\"><button class=\"strong\" id=\"start\">" (verb) " " (Letters(plan.count)) "</button>"
         "<a class=\"button\" href=\"" (back) "\">Do nothing</a></div></form>");

@@ -29,10 +29,13 @@ pub(super) async fn all(
     let before = parameter(query.as_deref(), "before");
     let runs = pages.console.runs(Uuid::try_parse(&before).ok()).await?;
     let mut content = Html::default();
-    html!(content, "<h1>Retries</h1><div id=\"runs\" data-part>");
+    html!(
+        content,
+        "<h1>Runs</h1><p class=\"sub\">What was done with letters: retries, discards and restores, the latest first.</p><div id=\"runs\" data-part>"
+    );
     if runs.is_empty() {
-        html!(content, "<div class=\"empty\"><p class=\"large\">Nobody has retried anything yet.</p><p>Open a group of <a href=\"/\">"
-            "failures</a> or a <a href=\"/search\">search</a>, and retry what it shows.</p></div>");
+        html!(content, "<div class=\"empty\"><p class=\"large\">Nothing was done with any letter yet.</p><p>Open a group of <a href=\"/\">"
+            "failures</a> or a <a href=\"/search\">search</a>, and retry or discard what it shows.</p></div>");
     } else {
         table(&mut content, &runs);
     }
@@ -41,16 +44,16 @@ pub(super) async fn all(
             (address("/runs", &[("before", &last.id.to_string())])) "\">Older ones</a></p>");
     }
     html!(content, "</div>");
-    Ok(Page::new(&session, Place::Runs, "Retries", content).live().into_response())
+    Ok(Page::new(&session, Place::Runs, "Runs", content).live().into_response())
 }
 
 fn table(content: &mut Html, runs: &[Run]) {
-    html!(*content, "<div class=\"wide\" role=\"region\" tabindex=\"0\" aria-label=\"Retries\"><table class=\"runs\"><thead><tr>"
+    html!(*content, "<div class=\"wide\" role=\"region\" tabindex=\"0\" aria-label=\"Runs\"><table class=\"runs\"><thead><tr>"
         "<th scope=\"col\">What</th><th scope=\"col\">State</th><th scope=\"col\">How far</th><th scope=\"col\">By</th>"
         "<th scope=\"col\">Began</th></tr></thead><tbody>");
     for run in runs {
         html!(*content, "<tr><td class=\"reason\"><a href=\"/runs/" (run.id) "\">" (verb(run)) " " (Letters(run.total.into())) "</a><small>"
-            (cut(&run.scope, 120)) "</small></td><td>" (chip(run.state)) "</td><td data-name=\"how far\">");
+            (which(&run.scope, 120)) "</small></td><td>" (chip(run.state)) "</td><td class=\"far\" data-name=\"how far\">");
         progress(content, run);
         html!(*content, "</td><td data-name=\"by\">" (run.account) "</td><td data-name=\"began\">" (Ago(run.started_at)) "</td></tr>");
     }
@@ -62,6 +65,27 @@ fn verb(run: &Run) -> &'static str {
         Action::Retry => "Retry of",
         Action::Discard => "Discard of",
         Action::Restore => "Restore of",
+    }
+}
+
+/// Which letters they were, in words.
+pub(super) fn which(scope: &str, most: usize) -> Html {
+    let mut html = Html::default();
+    match scope.split_once(':') {
+        Some(("letter", id)) if Uuid::try_parse(id).is_ok() => html.raw("the letter"),
+        Some(("group", key)) if Uuid::try_parse(key).is_ok() => html.raw("letters that died alike"),
+        _ if scope.is_empty() => html.raw("everything there was"),
+        _ => html.raw("found by <code>").text(&cut(scope, most)).raw("</code>"),
+    };
+    html
+}
+
+/// Where they are.
+fn way(scope: &str) -> String {
+    match scope.split_once(':') {
+        Some(("letter", id)) if Uuid::try_parse(id).is_ok() => format!("/letters/{id}"),
+        Some(("group", key)) if Uuid::try_parse(key).is_ok() => format!("/groups/{key}"),
+        _ => address("/search", &[("q", scope)]),
     }
 }
 
@@ -102,8 +126,8 @@ pub(super) async fn show(
     let page = pages.console.run(id_of(&id)?).await?;
     let run = &page.run;
     let mut content = Html::default();
-    html!(content, "<p class=\"trail\"><a href=\"/runs\">Retries</a></p><h1>" (verb(run)) " " (Letters(run.total.into())) "</h1>"
-        "<p class=\"sub\">" (cut(&run.scope, 300)) " · by " (run.account) ", " (At(run.started_at)) "</p>");
+    html!(content, "<p class=\"trail\"><a href=\"/runs\">Runs</a></p><h1>" (verb(run)) " " (Letters(run.total.into())) "</h1>"
+        "<p class=\"sub\"><a href=\"" (way(&run.scope)) "\">" (which(&run.scope, 300)) "</a> · by " (run.account) ", " (At(run.started_at)) "</p>");
     // Said when it changes, and no oftener: the state, not every count.
     html!(content, "<p class=\"hidden\" id=\"word\" data-part aria-live=\"polite\">It is " (state(run.state).0) "</p>");
     html!(content, "<div id=\"run\" data-part>");
@@ -111,7 +135,7 @@ pub(super) async fn show(
     steps(&mut content, run);
     rest(&mut content, &page, Sight::of(&session.who));
     html!(content, "</div>");
-    Ok(Page::new(&session, Place::Runs, "A retry", content).live().into_response())
+    Ok(Page::new(&session, Place::Runs, "A run", content).live().into_response())
 }
 
 fn standing(content: &mut Html, session: &Session, run: &Run) {
@@ -132,7 +156,7 @@ fn standing(content: &mut Html, session: &Session, run: &Run) {
     }
     let settled = settled(run);
     html!(*content, "<progress class=\"large\" max=\"" (run.total.max(1)) "\" value=\"" (settled) "\" aria-label=\"How far it is\">"
-        "</progress><dl class=\"sums\"><div><dt>Of all</dt><dd>" (Count(run.total.into())) "</dd></div><div><dt>Sent</dt><dd>"
+        "</progress><dl class=\"sums\"><div><dt>Letters</dt><dd>" (Count(run.total.into())) "</dd></div><div><dt>Sent</dt><dd>"
         (Count(run.sent.into())) "</dd></div><div class=\"done\"><dt>Done</dt><dd>" (Count(run.done.into())) "</dd></div>"
         "<div class=\"failed\"><dt>Failed again</dt><dd>" (Count(run.failed.into())) "</dd></div><div class=\"discarded\"><dt>Left out</dt>"
         "<dd>" (Count(run.skipped.into())) "</dd></div></dl>");

@@ -1,11 +1,11 @@
 //! `/search?q=…`: letters by what is known of them. The search is in the address, so it can be shared.
 
 use axum::{
-    extract::{RawQuery, State},
+    extract::{RawQuery, State as Shared},
     http::StatusCode,
     response::{IntoResponse as _, Response},
 };
-use common::{html, html::Html};
+use common::{html, html::Html, ids::OrderId};
 
 use super::{
     Pages,
@@ -14,17 +14,19 @@ use super::{
     page::{Csrf, Page, Place, address},
     parameter,
     person::Person,
-    shown::{Ago, Letters, cut, death},
+    shown::{Ago, Count, Letters, cut, death},
     trouble::{Trouble, sentence},
 };
-use crate::{Action, BadQuery, Cursor, LetterLine, Page as Found, Query, Refusal, Role, people::Session};
+use crate::{
+    Action, BadQuery, Cursor, LOOKED_AT_MOST, LetterLine, Page as Found, Query, Refusal, Role, State, people::Session,
+};
 
 pub(super) const ON_A_PAGE: usize = 50;
 /// The longest search that is looked at.
 const LONGEST: usize = 2_000;
 
 pub(super) async fn search(
-    State(pages): State<Pages>,
+    Shared(pages): Shared<Pages>,
     Person(session): Person,
     RawQuery(asked): RawQuery,
 ) -> Result<Response, Trouble> {
@@ -60,7 +62,14 @@ pub(super) async fn search(
 }
 
 fn result(content: &mut Html, session: &Session, text: &str, found: &Found, is_first: bool) {
-    if found.letters.is_empty() && found.next.is_none() {
+    if found.letters.is_empty() && found.next.is_some() {
+        html!(*content, "<div class=\"empty\"><p class=\"large\">Nothing was found so far.</p><p>The newest "
+            (Count(LOOKED_AT_MOST)) " letters from here on were looked through. Say more of what you look for, such as the order or "
+            "the user, or look further.</p></div>");
+        more(content, "/search", &[("q", text)], found);
+        return;
+    }
+    if found.letters.is_empty() {
         html!(*content, "<div class=\"empty\"><p class=\"large\">Nothing was found.</p><p>");
         html!(*content, "Every word must be met; with OR between them one is enough. What went through is not here: <a href=\""
             "/orders\">look for the order</a> to see how it stands.</p></div>");
@@ -72,18 +81,28 @@ fn result(content: &mut Html, session: &Session, text: &str, found: &Found, is_f
         html!(*content, "<p role=\"status\"><strong>" (Letters(total)) "</strong> found.</p>");
     }
     if session.who.role >= Role::Operator {
-        html!(*content, "<div class=\"actions\">");
-        for (action, label) in
-            [(Action::Retry, "Retry what was found…"), (Action::Discard, "Discard…"), (Action::Restore, "Restore…")]
-        {
+        actions(content, session, text, found);
+    }
+    letter_table(content, &found.letters, Sight::of(&session.who));
+    more(content, "/search", &[("q", text)], found);
+}
+
+/// What can be done with some of what was found. Of what is on later pages nothing is known here.
+fn actions(content: &mut Html, session: &Session, text: &str, found: &Found) {
+    let is_any = |state: State| found.next.is_some() || found.letters.iter().any(|letter| letter.state == state);
+    html!(*content, "<div class=\"actions\">");
+    for (action, label, needs) in [
+        (Action::Retry, "Retry what was found…", State::Failed),
+        (Action::Discard, "Discard…", State::Failed),
+        (Action::Restore, "Restore…", State::Discarded),
+    ] {
+        if is_any(needs) {
             html!(*content, "<form method=\"post\" action=\"/plans\">" (Csrf(session)) "<input type=\"hidden\" name=\"q\" value=\""
                 (text) "\"><input type=\"hidden\" name=\"action\" value=\"" (super::plans::word(action)) "\"><button id=\"found-"
                 (super::plans::word(action)) "\">" (label) "</button></form>");
         }
-        html!(*content, "</div>");
     }
-    letter_table(content, &found.letters, Sight::of(&session.who));
-    more(content, "/search", &[("q", text)], found);
+    html!(*content, "</div>");
 }
 
 /// Letters, a line each.
@@ -101,7 +120,7 @@ pub(super) fn letter_table(content: &mut Html, letters: &[LetterLine], sight: Si
         if letter.subject.is_empty() {
             html!(*content, "<span class=\"soft\">none</span>");
         } else {
-            html!(*content, "<code>" (cut(&letter.subject, 64)) "</code>");
+            order_link(content, &letter.subject);
         }
         if let Some(user) = letter.users.first() {
             html!(*content, "<small>user " (cut(&sight.person(user), 64)) "</small>");
@@ -114,6 +133,24 @@ pub(super) fn letter_table(content: &mut Html, letters: &[LetterLine], sight: Si
         html!(*content, "</td><td data-name=\"died\">" (Ago(letter.died_at)) "</td></tr>");
     }
     html!(*content, "</tbody></table></div>");
+}
+
+/// What a letter is about, which leads to the order if it is one.
+pub(super) fn order_link(content: &mut Html, subject: &str) {
+    match subject.parse::<OrderId>() {
+        Ok(id) => html!(*content, "<a href=\"/orders/" (id.to_string()) "\"><code>" (id.to_string()) "</code></a>"),
+        Err(_) => html!(*content, "<code>" (cut(subject, 64)) "</code>"),
+    }
+}
+
+/// A person, who leads to all letters about them; for readers, who may not see who it is, to nowhere.
+pub(super) fn user_link(content: &mut Html, user: &str, sight: Sight) {
+    if !sight.sees_all() {
+        html!(*content, (sight.person(user)));
+        return;
+    }
+    let of_them = Query::user(user.to_owned()).to_string();
+    html!(*content, "<a href=\"" (address("/search", &[("q", &of_them)])) "\">" (cut(user, 64)) "</a>");
 }
 
 /// The way to the next page, if there is one.
@@ -134,7 +171,7 @@ pub(super) fn cursor(query: Option<&str>) -> Result<Option<Cursor>, Trouble> {
 /// Where a search begins on other pages.
 pub(super) fn small_form(content: &mut Html) {
     html!(*content, "<form class=\"find\" role=\"search\" action=\"/search\"><label class=\"hidden\" for=\"q\">Search letters</label>"
-        "<input id=\"q\" name=\"q\" type=\"search\" maxlength=\"2000\" placeholder=\"An order, or words of the reason\">"
+        "<input id=\"q\" name=\"q\" type=\"search\" maxlength=\"2000\" placeholder=\"An order, a user, any word\">"
         "<button>Search</button></form>");
 }
 
@@ -169,7 +206,10 @@ fn help(content: &mut Html, open: bool) {
     }
     html!(*content, "><summary>How to search</summary><dl class=\"syntax\">");
     for (example, tells) in [
-        ("timeout", "a word without a field is an order, an event or a word of the reason, by what it looks like"),
+        (
+            "guest",
+            "a word by itself is looked for everywhere: orders, users, products, events, queues, types, and words of the reason",
+        ),
         ("order:ORD… user:123456 product:P001", "what the letter is about; together, which is what AND means, too"),
         (
             "queue:payment.charge type:order.paid",

@@ -103,12 +103,14 @@ pub(super) fn bytes(size: usize) -> String {
 /// A state, in a word and a colour.
 impl Show for State {
     fn show(&self, html: &mut Html) {
-        html.raw(match self {
-            Self::Failed => "<span class=\"chip failed\">failed</span>",
-            Self::Retrying => "<span class=\"chip retrying\">in retry</span>",
-            Self::Done => "<span class=\"chip done\">done</span>",
-            Self::Discarded => "<span class=\"chip discarded\">discarded</span>",
-        });
+        html!(*html, "<span class=\"chip " (self.name()) "\">" (state_word(*self)) "</span>");
+    }
+}
+
+pub(super) fn state_word(state: State) -> &'static str {
+    match state {
+        State::Retrying => "in retry",
+        state => state.name(),
     }
 }
 
@@ -132,7 +134,7 @@ pub(super) fn share(html: &mut Html, part: i64, whole: i64) {
 }
 
 /// What a kind of death means, in words.
-pub(super) fn death(death: &str) -> &'static str {
+pub(crate) fn death(death: &str) -> &'static str {
     match death {
         "rejected" => "refused for good",
         "exhausted" => "all attempts used up",

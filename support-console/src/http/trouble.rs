@@ -1,7 +1,11 @@
 //! What went wrong, as a page that says what to do now.
 
+use std::sync::Arc;
+
 use axum::{
+    extract::{Request, State},
     http::{HeaderValue, StatusCode, header},
+    middleware::Next,
     response::{IntoResponse, Response},
 };
 use common::{
@@ -11,7 +15,11 @@ use common::{
     http::{Code, Problem, codes},
 };
 
-use super::page::{Page, Place};
+use super::{
+    Pages,
+    page::{Page, Place},
+    person,
+};
 use crate::Refusal;
 
 #[derive(Debug)]
@@ -40,6 +48,11 @@ impl Trouble {
 
     fn after(mut self, seconds: u32) -> Self {
         self.retry_after_seconds = Some(seconds);
+        self
+    }
+
+    pub(super) fn titled(mut self, title: &'static str) -> Self {
+        self.title = title;
         self
     }
 
@@ -101,6 +114,28 @@ pub(super) fn sentence(text: &str) -> String {
     sentence
 }
 
+/// What a page says that was made without knowing for whom.
+#[derive(Clone)]
+struct Unframed {
+    title: &'static str,
+    content: Arc<Html>,
+}
+
+/// Gives whoever is logged in the usual frame around what went wrong, so that there is a way on.
+pub(super) async fn frame(State(pages): State<Pages>, request: Request, next: Next) -> Response {
+    let token = person::token(request.headers()).map(str::to_owned);
+    let mut answer = next.run(request).await;
+    let Some(unframed) = answer.extensions_mut().remove::<Unframed>() else { return answer };
+    let Some(token) = token else { return answer };
+    // Without the database there is nobody to be known.
+    let Ok(Some(session)) = pages.people.session(&token).await else { return answer };
+    let mut content = Html::default();
+    html!(content, (*unframed.content));
+    *answer.body_mut() =
+        Page::new(&session, Place::Nowhere, unframed.title, content).answer(answer.status()).into_body();
+    answer
+}
+
 impl IntoResponse for Trouble {
     fn into_response(self) -> Response {
         let Self { status, title, message, code, retry_after_seconds, back } = self;
@@ -110,8 +145,12 @@ impl IntoResponse for Trouble {
             html!(content, "<a class=\"button strong\" href=\"" (back) "\">Back</a>");
         }
         html!(content, "<a class=\"button\" href=\"/\">To the failures</a></p></div>");
+        let unframed = Unframed { title, content: Arc::new(content) };
+        let mut content = Html::default();
+        html!(content, (*unframed.content));
         let page = Page { title, place: Place::Nowhere, session: None, live: None, content };
         let mut answer = page.answer(status);
+        answer.extensions_mut().insert(unframed);
         if let Some(seconds) = retry_after_seconds {
             answer.headers_mut().insert(header::RETRY_AFTER, HeaderValue::from(seconds));
         }

@@ -1,6 +1,9 @@
 //! A notice as a mail.
 
-use common::{config::ConfigError, db::describe};
+use common::{
+    config::{ConfigError, Encryption, Smtp},
+    db::describe,
+};
 use lettre::{
     AsyncSmtpTransport, AsyncTransport as _, Message, Tokio1Executor,
     message::{Mailbox, header},
@@ -11,11 +14,7 @@ use lettre::{
 };
 use secrecy::ExposeSecret as _;
 
-use super::{
-    send::Notice,
-    settings::{Email, Encryption},
-    words,
-};
+use super::{send::Notice, words};
 
 pub(super) struct Mailer {
     /// Without a pool: a notice now and then is not worth a connection that is kept.
@@ -25,24 +24,24 @@ pub(super) struct Mailer {
 }
 
 impl Mailer {
-    pub(super) fn new(settings: &Email) -> Result<Self, ConfigError> {
-        let bad = |what: String| ConfigError(format!("support.notices.email.{what}"));
+    pub(super) fn new(from: &str, server: &Smtp) -> Result<Self, ConfigError> {
+        let bad = |what: String| ConfigError(format!("support.notices.{what}"));
         let parameters = || {
-            let parameters = TlsParameters::new(settings.host.clone());
-            parameters.map_err(|error| bad(format!("tls: {}", describe(&error))))
+            let parameters = TlsParameters::new(server.host.clone());
+            parameters.map_err(|error| bad(format!("smtp.tls: {}", describe(&error))))
         };
-        let tls = match settings.tls {
+        let tls = match server.tls {
             Encryption::None => Tls::None,
             Encryption::Starttls => Tls::Required(parameters()?),
             Encryption::Tls => Tls::Wrapper(parameters()?),
         };
         let mut transport =
-            AsyncSmtpTransport::<Tokio1Executor>::builder_dangerous(&settings.host).port(settings.port).tls(tls);
-        if !settings.user.is_empty() {
-            let password = settings.password.expose_secret().to_owned();
-            transport = transport.credentials(Credentials::new(settings.user.clone(), password));
+            AsyncSmtpTransport::<Tokio1Executor>::builder_dangerous(&server.host).port(server.port).tls(tls);
+        if !server.user.is_empty() {
+            let password = server.password.expose_secret().to_owned();
+            transport = transport.credentials(Credentials::new(server.user.clone(), password));
         }
-        let from: Mailbox = settings.from.parse().map_err(|_| bad("from: is not a sender of mail".to_owned()))?;
+        let from: Mailbox = from.parse().map_err(|_| bad("email.from: is not a sender of mail".to_owned()))?;
         let domain = from.email.domain().to_owned();
         Ok(Self { transport: transport.build(), from, domain })
     }

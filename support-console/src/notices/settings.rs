@@ -1,6 +1,6 @@
 //! The `[support.notices]` section.
 
-use common::config::{ConfigError, bounded, list_of_names};
+use common::config::{ConfigError, Smtp, bounded, list_of_names};
 use lettre::message::Mailbox;
 use secrecy::{ExposeSecret as _, SecretString};
 use serde::Deserialize;
@@ -20,6 +20,8 @@ pub struct Settings {
     /// How long one mail, or one call of the webhook, may take.
     pub timeout_ms: u64,
     pub email: Email,
+    /// The server that takes those mails.
+    pub smtp: Smtp,
     pub webhook: Webhook,
 }
 
@@ -32,24 +34,6 @@ pub struct Email {
     pub to: Vec<String>,
     /// The sender, `Name <address>`.
     pub from: String,
-    pub host: String,
-    pub port: u16,
-    pub tls: Encryption,
-    /// Empty where the server wants none.
-    pub user: String,
-    pub password: SecretString,
-}
-
-/// How the way to the SMTP server is encrypted.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
-#[serde(rename_all = "lowercase")]
-pub enum Encryption {
-    /// Not at all.
-    None,
-    /// From `STARTTLS` on. A server that cannot is sent nothing.
-    Starttls,
-    /// From the first byte.
-    Tls,
 }
 
 /// A program that is told by `POST`.
@@ -71,6 +55,7 @@ impl Default for Settings {
             tries: 20,
             timeout_ms: 10_000,
             email: Email::default(),
+            smtp: Smtp::default(),
             webhook: Webhook::default(),
         }
     }
@@ -78,15 +63,7 @@ impl Default for Settings {
 
 impl Default for Email {
     fn default() -> Self {
-        Self {
-            to: Vec::new(),
-            from: "Conveyor support <support@conveyor.example>".to_owned(),
-            host: "127.0.0.1".to_owned(),
-            port: 8025,
-            tls: Encryption::None,
-            user: String::new(),
-            password: SecretString::default(),
-        }
+        Self { to: Vec::new(), from: "Conveyor support <support@conveyor.example>".to_owned() }
     }
 }
 
@@ -108,6 +85,7 @@ impl Settings {
         if self.email.from.parse::<Mailbox>().is_err() {
             return bad("email.from: is not a sender of mail, such as Support <support@shop.example>");
         }
+        self.smtp.check("support.notices.smtp", !self.email.to.is_empty())?;
         if !self.webhook.url.expose_secret().is_empty() && self.webhook.secret.expose_secret().len() < 16 {
             return bad("webhook.secret: is needed, with 16 bytes or more");
         }
@@ -137,6 +115,10 @@ mod tests {
         assert!(refusal(|it| it.thresholds = vec!["many".to_owned()]).contains("support.notices.thresholds"));
         assert!(refusal(|it| it.email.to = vec!["a b".to_owned()]).contains("support.notices.email.to"));
         assert!(refusal(|it| it.email.from = "nobody".to_owned()).contains("support.notices.email.from"));
+        let no_host = |it: &mut Settings| {
+            (it.email.to, it.smtp.host) = (vec!["staff@shop.example".to_owned()], String::new());
+        };
+        assert!(refusal(no_host).contains("support.notices.smtp.host"));
         assert!(refusal(|it| it.webhook.url = "http://x".into()).contains("support.notices.webhook.secret"));
         assert!(refusal(|it| it.tries = 0).contains("support.notices.tries"));
     }

@@ -1,5 +1,5 @@
 //! From the text. `AND` may be left out; `OR` binds less; `NOT x` and `-x` are the same. A word without a field is an
-//! order, an event or a word of the reason, by what it looks like.
+//! order if it looks like one, and otherwise whatever it is found in.
 
 use common::ids::OrderId;
 use time::{
@@ -207,12 +207,9 @@ fn joined(mut nodes: Vec<Node>, by: fn(Vec<Node>) -> Node) -> Node {
 
 /// A word by itself.
 fn bare(value: &str) -> Test {
-    if value.parse::<OrderId>().is_ok() {
-        return Test::Order(value.to_owned());
-    }
-    match Uuid::try_parse(value) {
-        Ok(id) => Test::Event(id),
-        Err(_) => Test::Reason(value.to_owned()),
+    match value.to_uppercase().parse::<OrderId>() {
+        Ok(id) => Test::Order(id.to_string()),
+        Err(_) => Test::Word(value.to_owned()),
     }
 }
 
@@ -273,19 +270,22 @@ mod tests {
     fn every_search_has_one_form_that_is_read_as_the_same() {
         for (text, canonical) in [
             ("", ""),
-            ("timeout", "reason:timeout"),
+            ("timeout", "timeout"),
+            ("\"no answer\" -gateway", "\"no answer\" AND NOT gateway"),
+            (r#""user:1" "OR" "-x""#, r#""user:1" AND "OR" AND "-x""#),
             ("queue:payment.charge user:1", "queue:payment.charge AND user:1"),
             (
                 "queue:payment.charge AND (reason:\"no answer\" OR user:123456) after:2026-11-01",
                 "queue:payment.charge AND (reason:\"no answer\" OR user:123456) AND after:2026-11-01",
             ),
-            ("a OR b c", "reason:a OR (reason:b AND reason:c)"),
-            ("-(a OR NOT b)", "NOT (reason:a OR NOT reason:b)"),
+            ("a OR b c", "a OR (b AND c)"),
+            ("-(a OR NOT b)", "NOT (a OR NOT b)"),
             ("attempts:>=3 tries:0", "attempts:>=3 AND tries:0"),
             ("before:2026-11-01T12:30:00+01:00", "before:2026-11-01T11:30:00Z"),
+            ("ord0193a0c0d0e0f0000000000000000000", "order:ORD0193A0C0D0E0F0000000000000000000"),
             ("ORD0193A0C0D0E0F0000000000000000000", "order:ORD0193A0C0D0E0F0000000000000000000"),
             (r#"reason:"a \"b\" \\ (c)""#, r#"reason:"a \"b\" \\ (c)""#),
-            ("state:failed readable:no ORDER", "state:failed AND readable:no AND reason:ORDER"),
+            ("state:failed readable:no ORDER", "state:failed AND readable:no AND ORDER"),
             ("type:order.*", "type:order.*"),
         ] {
             let query = parse(text).unwrap_or_else(|error| panic!("{text}: {error}"));

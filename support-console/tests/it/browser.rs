@@ -69,6 +69,7 @@ async fn support_finds_what_failed_mends_it_and_sees_it_arrive() {
     looks.at("letter-edited").await;
     browser.click("#retry").await;
     browser.until_text("Its worker has said that it is done.").await;
+    browser.until_text("It was sent again, and its worker has said that it is done.").await;
     looks.at("letter-done").await;
     assert_eq!(world.open_payments().await, 1, "the mended event had no effect");
 
@@ -111,7 +112,7 @@ async fn support_finds_what_failed_mends_it_and_sees_it_arrive() {
     browser.until_text("Discarded because: <script>alert(1)</script> was paid back by hand").await;
     looks.at("letter-discarded").await;
     browser.click("#restore").await;
-    browser.until_text("Retry this letter").await;
+    browser.until_text("It was restored").await;
 
     // Everything else there is to look at.
     for (path, name, words) in [

@@ -3,6 +3,7 @@
 
 mod browser;
 mod engine;
+mod mending;
 mod pages;
 mod people;
 mod visitor;

@@ -1,6 +1,6 @@
 //! What pages refuse, what they hide, and what nothing on them can do.
 
-use e2e::{LONG, eventually};
+use e2e::{LONG, eventually, http::Answer};
 use hyper::Method;
 use serde_json::{Value, json};
 use uuid::Uuid;
@@ -33,6 +33,10 @@ async fn dies(desk: &Desk, user: &str, reason: &str) -> Uuid {
         row.map(|row| row.get(0))
     })
     .await
+}
+
+fn location(answer: &Answer) -> &str {
+    answer.headers["location"].to_str().unwrap()
 }
 
 /// The version that a letter's forms carry.
@@ -177,8 +181,11 @@ async fn what_has_changed_meanwhile_is_not_touched_and_an_edit_that_was_not_appl
     let mended = format!("{mended:#}").replace('\n', "\r\n");
     let answer = operator.post(&edit, &[("version", &before), ("body", &mended)]).await;
     assert_eq!(answer.status, 303, "{}", answer.text());
-    let page = operator.get(&format!("/letters/{letter}?edited=1")).await.text();
+    let page = operator.get(location(&answer)).await.text();
     assert!(page.contains("The edit was applied.") && page.contains("<ins>+ "), "{page}");
+    assert!(page.contains("It was edited since it failed."), "{page}");
+    let page = operator.get(&format!("/letters/{letter}?edited={letter}")).await.text();
+    assert!(!page.contains("The edit was applied."), "an address says nothing that is not so: {page}");
     // Somebody whose screen is older.
     let answer = operator.post(&edit, &[("version", &before), ("body", &mended.replace('7', "8"))]).await;
     assert_eq!(answer.status, 409, "{}", answer.text());
@@ -187,4 +194,105 @@ async fn what_has_changed_meanwhile_is_not_touched_and_an_edit_that_was_not_appl
             operator.post(&format!("/letters/{letter}/{what}"), &[("version", &before), ("reason", "x")]).await;
         assert_eq!(answer.status, 409, "{what}: {}", answer.text());
     }
+}
+
+/// Without a script nothing is put right later: what the page says after a button is what is so.
+#[tokio::test]
+async fn after_a_button_the_page_shows_what_is_so_by_then() {
+    let desk = Desk::start(&[]).await;
+    let letter = dies(&desk, "123456", "no amount").await;
+    let operator = desk.logged_in("operator").await;
+    let press = async |what: &str, more: &[(&str, &str)]| {
+        let version = version(&desk, letter).await;
+        let mut fields = vec![("version", version.as_str())];
+        fields.extend(more);
+        let answer = operator.post(&format!("/letters/{letter}/{what}"), &fields).await;
+        assert_eq!(answer.status, 303, "{what}: {}", answer.text());
+        operator.get(location(&answer)).await.text()
+    };
+    let page = press("discard", &[("reason", "paid by hand")]).await;
+    assert!(page.contains("It was discarded.") && page.contains("id=\"restore\""), "{page}");
+    assert!(page.contains("chip discarded") && page.contains("Discarded because:"), "{page}");
+    let page = press("restore", &[]).await;
+    assert!(page.contains("It was restored: it is failed again") && page.contains("id=\"retry\""), "{page}");
+    assert!(!page.contains("since just now"), "{page}");
+    let body = String::from_utf8(desk.body(letter).await).unwrap().replace("10050", "7");
+    let page = press("edit", &[("body", &body), ("then", "retry")]).await;
+    assert!(page.contains("The edit was applied.") && page.contains("It was sent again."), "{page}");
+    assert!(page.contains("chip retrying") && !page.contains("id=\"retry\""), "{page}");
+    // It is in somebody's hands now, and that is said with the way back.
+    let again = operator.post(&format!("/letters/{letter}/retry"), &[("version", "4")]).await;
+    assert_eq!(again.status, 409, "{}", again.text());
+    assert!(again.text().contains(&format!("href=\"/letters/{letter}\">Back")), "{}", again.text());
+}
+
+#[tokio::test]
+async fn what_goes_wrong_has_the_usual_frame_for_whoever_is_logged_in() {
+    let desk = Desk::start(&[]).await;
+    let (visitor, operator) = (desk.visitor(), desk.logged_in("operator").await);
+    let id = Uuid::nil();
+    let without = Visitor { csrf: String::new(), cookie: operator.cookie.clone(), ..desk.visitor() };
+    for (answer, status) in [
+        (operator.get(&format!("/letters/{id}")).await, 404),
+        (operator.get("/orders/ORD1").await, 404),
+        (operator.get("/nowhere").await, 404),
+        (operator.get("/search?q=x&after=y").await, 400),
+        (operator.post("/plans", &[("q", "nothing"), ("action", "retry")]).await, 409),
+        (without.post(&format!("/letters/{id}/retry"), &[]).await, 403),
+    ] {
+        let text = answer.text();
+        assert_eq!(answer.status, status, "{text}");
+        for part in ["<nav aria-label=\"Console\">", "href=\"/search\"", "Log out", "role=\"alert\""] {
+            assert!(text.contains(part), "{part} is not in {text}");
+        }
+    }
+    let answer = visitor.get("/nowhere").await;
+    assert!(answer.status == 404 && !answer.text().contains("<nav"), "{}", answer.text());
+}
+
+#[tokio::test]
+async fn a_page_offers_what_can_be_done_says_what_helps_and_leads_on() {
+    let desk = Desk::start(&[]).await;
+    let refund = dies(&desk, "guest", "the gateway refuses the refund: card_closed").await;
+    let operator = desk.logged_in("operator").await;
+    let reader = desk.logged_in("reader").await;
+    let client = desk.database.connect().await;
+    let row =
+        client.query_one("SELECT group_key, subject FROM support.letters WHERE id = $1", &[&refund]).await.unwrap();
+    let (group, order): (Uuid, String) = (row.get(0), row.get(1));
+
+    let page = operator.get(&format!("/letters/{refund}")).await.text();
+    assert!(page.contains("Paid back by hand") && page.contains("Retry it all the same"), "{page}");
+    for link in [format!("href=\"/orders/{order}\""), "href=\"/search?q=user%3Aguest\"".to_owned()] {
+        assert!(page.contains(&link), "{link} is not in {page}");
+    }
+    let page = reader.get(&format!("/letters/{refund}")).await.text();
+    assert!(page.contains("Paid back by hand") && !page.contains("guest"), "{page}");
+    let page = operator.get(&format!("/letters/{refund}/edit")).await.text();
+    assert!(page.contains("minor units") && page.contains("Apply it and retry"), "{page}");
+
+    // A word by itself finds what it names, and a list leads to the order.
+    for found in ["guest", "payment.charge", "refund", "payment"] {
+        let page = operator.get(&format!("/search?q={found}")).await.text();
+        assert!(page.contains("<strong>1 letter</strong> found") && page.contains(&order), "{found}: {page}");
+        assert!(page.contains(&format!("href=\"/orders/{order}\"")), "{found}: {page}");
+    }
+
+    // One letter needs no canary.
+    let plan = operator.post("/plans", &[("group", &group.to_string()), ("action", "retry")]).await.text();
+    assert!(plan.contains("Retry 1 letter") && plan.contains("Exactly the one"), "{plan}");
+    assert!(!plan.contains("First steps") && !plan.contains("those 1"), "{plan}");
+
+    let seen = version(&desk, refund).await;
+    let done = operator.post(&format!("/letters/{refund}/discard"), &[("version", &seen), ("reason", "x")]).await;
+    assert_eq!(done.status, 303, "{}", done.text());
+    let page = operator.get("/search?q=guest").await.text();
+    assert!(page.contains("id=\"found-restore\""), "{page}");
+    assert!(!page.contains("id=\"found-retry\"") && !page.contains("id=\"found-discard\""), "{page}");
+
+    // What was done is said in words.
+    let audit = operator.get("/audit").await.text();
+    let runs = operator.get("/runs").await.text();
+    assert!(!audit.contains("4294967295") && !audit.contains("2147483647"), "{audit}");
+    assert!(runs.contains("<small>the letter</small>") && !runs.contains("letter:"), "{runs}");
 }

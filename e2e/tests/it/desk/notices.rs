@@ -28,7 +28,7 @@ impl Office {
         let mut settings = vec![
             ("CONVEYOR__SUPPORT__PUBLIC_URL", "https://console.shop.example"),
             ("CONVEYOR__SUPPORT__NOTICES__EMAIL__TO", STAFF),
-            ("CONVEYOR__SUPPORT__NOTICES__EMAIL__PORT", smtp_port.as_str()),
+            ("CONVEYOR__SUPPORT__NOTICES__SMTP__PORT", smtp_port.as_str()),
             ("CONVEYOR__SUPPORT__NOTICES__GAP_S", "0"),
         ];
         settings.extend(more);

@@ -7,6 +7,7 @@ use super::{
     super::{
         mask::Sight,
         shown::{Said, cut},
+        words,
     },
     away, status,
 };
@@ -23,11 +24,7 @@ pub(in super::super) fn timeline(content: &mut Html, history: &[Step]) {
     html!(*content, "<ol class=\"steps\">");
     for (step, times) in folded_steps(history).take(200) {
         html!(*content, "<li><p>" (status(&step.status)) " <small>" (Said(&step.at)) "</small>" (Times(times)) "</p><p class=\"soft\">"
-            (cut(&step.cause, 100)));
-        if let Some(detail) = &step.detail {
-            html!(*content, ": "(cut(detail, 300)));
-        }
-        html!(*content, "</p></li>");
+            (words::step(&step.cause, step.detail.as_deref())) "</p></li>");
     }
     html!(*content, "</ol>");
 }
@@ -48,7 +45,7 @@ pub(super) fn notifications(content: &mut Html, notifications: &Answer<Notificat
             } else {
                 html!(*content, "<ol class=\"steps\">");
                 for (notice, times) in folded_notices(&found.notifications).take(200) {
-                    html!(*content, "<li><p><strong>" (notice.kind) "</strong> " (notice.status) " <small>"
+                    html!(*content, "<li><p><strong>" (notice.kind) "</strong> " (words::notice(&notice.status)) " <small>"
                         (Said(notice.sent_at.as_deref().unwrap_or(&notice.created_at))) "</small>" (Times(times)) "</p>");
                     if let Some(reason) = &notice.reason {
                         html!(*content, "<p class=\"soft\">" (sight.text(&cut(reason, 300), &[])) "</p>");

@@ -18,7 +18,7 @@ async fn one_that_is_retried_is_done_when_its_worker_says_so_and_fails_again_at_
     stage.until_found("state:failed", 2).await;
 
     let one = stage.until_found(&good.id.to_string(), 1).await.letters.remove(0);
-    let run = stage.retry(&Scope::Letter(one.id), &Steps::default()).await;
+    let run = stage.retry(&Scope::Letter { id: one.id, seen: None }, &Steps::default()).await;
     assert_eq!((run.state, run.done, run.failed), (RunState::Finished, 1, 0));
     let letter = stage.console.letter(one.id).await.unwrap();
     assert_eq!((letter.line.state, letter.line.tries), (State::Done, 1));
@@ -27,7 +27,7 @@ async fn one_that_is_retried_is_done_when_its_worker_says_so_and_fails_again_at_
     assert_eq!(stage.obedient.heard(good.id).len(), 1);
 
     let one = stage.until_found(&bad.id.to_string(), 1).await.letters.remove(0);
-    let run = stage.retry(&Scope::Letter(one.id), &Steps::default()).await;
+    let run = stage.retry(&Scope::Letter { id: one.id, seen: None }, &Steps::default()).await;
     assert_eq!((run.state, run.done, run.failed), (RunState::Finished, 0, 1));
     let letter = stage.console.letter(one.id).await.unwrap();
     assert_eq!(letter.line.state, State::Failed);
@@ -64,7 +64,7 @@ async fn an_edit_keeps_the_original_and_what_was_edited_arrives() {
     let headers = stage.console.edit(&operator("olga"), line.id, edited.version, None, Some(&json!({"a": 1}))).await;
     assert!(matches!(headers, Err(Refusal::EditNotApplied(_))));
 
-    let run = stage.retry(&Scope::Letter(line.id), &Steps::default()).await;
+    let run = stage.retry(&Scope::Letter { id: line.id, seen: None }, &Steps::default()).await;
     assert_eq!((run.state, run.done), (RunState::Finished, 1));
     let after = stage.console.letter(line.id).await.unwrap();
     assert_eq!((after.line.state, after.edits.len()), (State::Done, 1));
@@ -76,12 +76,12 @@ async fn an_edit_keeps_the_original_and_what_was_edited_arrives() {
 
     // What cannot be read is skipped until it can.
     let line = stage.until_found("readable:no", 1).await.letters.remove(0);
-    let run = stage.retry(&Scope::Letter(line.id), &Steps::default()).await;
+    let run = stage.retry(&Scope::Letter { id: line.id, seen: None }, &Steps::default()).await;
     assert_eq!((run.state, run.skipped), (RunState::Finished, 1));
     let readable = serde_json::to_vec(&asking(Deed::Reject)).unwrap();
     let edited = stage.console.edit(&operator("olga"), line.id, line.version, Some(&readable), None).await.unwrap();
     // It fails by its new name, and is the same letter.
-    let run = stage.retry(&Scope::Letter(line.id), &Steps::default()).await;
+    let run = stage.retry(&Scope::Letter { id: line.id, seen: None }, &Steps::default()).await;
     assert_eq!((run.state, run.failed), (RunState::Finished, 1));
     assert_eq!(stage.count("SELECT count(*) FROM support.letters").await, 2);
     let letter = stage.console.letter(line.id).await.unwrap();
@@ -131,9 +131,10 @@ async fn a_reader_changes_nothing() {
     stage.bury(&many(1, Deed::Succeed), "no answer").await;
     let line = stage.until_found("", 1).await.letters.remove(0);
     let (console, rita) = (&stage.console, reader());
-    let plan = console.plan(&operator("olga"), &Scope::Letter(line.id), Action::Retry).await.unwrap().id;
+    let plan =
+        console.plan(&operator("olga"), &Scope::Letter { id: line.id, seen: None }, Action::Retry).await.unwrap().id;
     let refused = [
-        console.plan(&rita, &Scope::Letter(line.id), Action::Retry).await.map(|_| ()),
+        console.plan(&rita, &Scope::Letter { id: line.id, seen: None }, Action::Retry).await.map(|_| ()),
         console.start_run(&rita, plan, &Steps::default()).await.map(|_| ()),
         console.discard(&rita, plan, "why").await.map(|_| ()),
         console.restore(&rita, plan).await.map(|_| ()),
@@ -159,11 +160,11 @@ async fn a_retry_without_word_is_taken_back_only_after_a_while_and_its_late_succ
     stage.bury(std::slice::from_ref(&event), "no answer").await;
     let line = stage.until_found("", 1).await.letters.remove(0);
     let olga = operator("olga");
-    let plan = stage.console.plan(&olga, &Scope::Letter(line.id), Action::Retry).await.unwrap();
+    let plan = stage.console.plan(&olga, &Scope::Letter { id: line.id, seen: None }, Action::Retry).await.unwrap();
     let run = stage.console.start_run(&olga, plan.id, &Steps::default()).await.unwrap();
     // Nobody works, so there is no word of it.
     stage.until_found("state:retrying", 1).await;
-    let again = stage.console.plan(&olga, &Scope::Letter(line.id), Action::Retry).await;
+    let again = stage.console.plan(&olga, &Scope::Letter { id: line.id, seen: None }, Action::Retry).await;
     assert!(matches!(again, Err(Refusal::InRetry)), "{again:?}");
     eventually(LONG, "it has been too long", async || match stage.console.take_back(&olga, line.id).await {
         Ok(()) => Some(()),
@@ -179,5 +180,23 @@ async fn a_retry_without_word_is_taken_back_only_after_a_while_and_its_late_succ
     stage.until_found("state:done", 1).await;
     let run = stage.console.run(run).await.unwrap().run;
     assert_eq!((run.done, run.failed), (1, 0));
+    stage.strike().await;
+}
+
+#[tokio::test]
+async fn a_plan_of_a_letter_that_has_changed_since_says_so() {
+    let stage = Stage::set().await;
+    stage.bury(&many(1, Deed::Reject), "no answer").await;
+    let line = stage.until_found("", 1).await.letters.remove(0);
+    let (console, olga) = (&stage.console, operator("olga"));
+    let seen = Scope::Letter { id: line.id, seen: Some(line.version) };
+    let plan = console.plan(&olga, &seen, Action::Retry).await.unwrap();
+    let mended = String::from_utf8(console.letter(line.id).await.unwrap().body).unwrap().replace("reject", "succeed");
+    console.edit(&olga, line.id, line.version, Some(mended.as_bytes()), None).await.unwrap();
+    let late = console.start_run(&olga, plan.id, &Steps::at_once()).await;
+    assert!(matches!(late, Err(Refusal::ChangedSince { seen: 1, now: 2 })), "{late:?}");
+    let late = console.plan(&olga, &seen, Action::Retry).await;
+    assert!(matches!(late, Err(Refusal::ChangedSince { seen: 1, now: 2 })), "{late:?}");
+    assert_eq!(stage.count("SELECT count(*) FROM support.audit WHERE action <> 'edit'").await, 0);
     stage.strike().await;
 }

@@ -1,13 +1,20 @@
 //! The real program, killed in the middle of what it does: nothing is lost, and nothing is done twice in effect.
 
-use std::collections::BTreeMap;
+use std::{collections::BTreeMap, time::Duration};
 
 use e2e::{
     LONG, Process, eventually,
+    http::Client,
     obedient::{self, Deed, many},
     service_settings,
 };
-use support_console::{Action, RunState, Steps, Support};
+use hyper::Method;
+use secrecy::ExposeSecret as _;
+use serde_json::{Value, json};
+use support_console::{
+    Action, By, LetterLine, Role, RunState, Scope, Steps, Support,
+    people::{self, AccountName},
+};
 
 use crate::engine::stage::{Stage, bury, operator, query};
 
@@ -125,4 +132,115 @@ async fn a_connection_lost_in_the_middle_of_an_edit_leaves_all_or_nothing_of_it(
     }
     process.kill().await;
     stage.strike().await;
+}
+
+/// When the console is killed: so long after somebody has begun to edit a letter and retry it, or when that is known.
+#[derive(Debug, Clone, Copy)]
+enum Kill {
+    After(u64),
+    OnceTrue(&'static str),
+}
+
+/// Somebody edits a letter and retries it at once; the console dies ever later in that, and comes back.
+#[tokio::test]
+async fn killed_in_the_middle_of_an_edit_and_retry_it_has_all_of_the_edit_or_nothing_and_nothing_is_done_twice() {
+    let edited = "SELECT count(*) FROM support.edits WHERE letter = '{letter}'";
+    let begun = "SELECT count(*) FROM support.runs WHERE scope = 'letter:{letter}' AND state <> 'planned'";
+    let sent = "SELECT count(*) FROM support.letters WHERE id = '{letter}' AND state <> 'failed'";
+    let mut kills: Vec<Kill> = (0..8).map(|round| Kill::After(4 * round)).collect();
+    kills.extend([edited, begun, sent].map(Kill::OnceTrue));
+
+    let mut stage = Stage::set_with(Support::default(), NOTHING).await;
+    stage.work();
+    bury(&stage.vhost, &many(kills.len(), Deed::Reject), "asked to fail").await;
+    let mut process = console(&stage).await;
+    let letters = stage.until_found("", kills.len()).await.letters;
+    let olga: AccountName = "olga".parse().unwrap();
+    let db = stage.console.db();
+    people::create(db, "test", &olga, Role::Operator, None).await.unwrap();
+    let token = people::mint_token(db, ("test", By::Cli), &olga, "test", 1).await.unwrap();
+    let somebody = Somebody {
+        http: Client::new(&format!("http://127.0.0.1:{}", process.port)),
+        authorization: format!("Bearer {}", token.expose_secret()),
+    };
+    let of = |sql: &str, line: &LetterLine| sql.replace("{letter}", &line.id.to_string());
+
+    for (kill, line) in kills.iter().zip(&letters) {
+        let original = stage.console.letter(line.id).await.unwrap().body;
+        let mended = String::from_utf8(original.clone()).unwrap().replace("reject", "succeed");
+        let killed = async {
+            match kill {
+                Kill::After(ms) => tokio::time::sleep(Duration::from_millis(*ms)).await,
+                Kill::OnceTrue(sql) => {
+                    let sql = of(sql, line);
+                    eventually(LONG, &sql, async || (stage.count(&sql).await > 0).then_some(())).await;
+                }
+            }
+            process.kill().await;
+        };
+        tokio::join!(somebody.edits_and_retries(line, &mended), killed);
+        process.start().await;
+        process.wait_ready().await;
+
+        // The edit is there as a whole or not at all, and the original in any case.
+        let letter = stage.console.letter(line.id).await.unwrap();
+        let edits = stage.count(&of(edited, line)).await;
+        let noted = format!("SELECT count(*) FROM support.audit WHERE action = 'edit' AND letter = '{}'", line.id);
+        assert_eq!((letter.edits.len() as i64, stage.count(&noted).await), (edits, edits), "{kill:?}");
+        assert!(letter.body == if edits == 1 { mended.as_bytes() } else { &original }, "{kill:?}");
+        let admin = stage.database.connect().await;
+        let kept = admin.query("SELECT body_before FROM support.edits WHERE letter = $1", &[&line.id]).await.unwrap();
+        assert!(kept.iter().all(|row| row.get::<_, Vec<u8>>(0) == original), "{kill:?}");
+        if matches!(kill, Kill::OnceTrue(_)) {
+            assert_eq!(edits, 1, "{kill:?}");
+        }
+
+        // What was begun goes on by itself. What was not is begun again by whoever looks, and is done once.
+        let by_hand = operator("olga");
+        if edits == 0 {
+            let body = Some(mended.as_bytes());
+            stage.console.edit(&by_hand, line.id, letter.line.version, body, None).await.unwrap();
+        }
+        if stage.count(&of(begun, line)).await == 0 {
+            let scope = Scope::Letter { id: line.id, seen: None };
+            let plan = stage.console.plan(&by_hand, &scope, Action::Retry).await.unwrap();
+            stage.console.start_run(&by_hand, plan.id, &Steps::at_once()).await.unwrap();
+        }
+    }
+    stage.until_done(letters.len() as i64).await;
+    for (kill, line) in kills.iter().zip(&letters) {
+        assert_eq!(stage.count(&of(begun, line)).await, 1, "{kill:?}: it was retried once");
+    }
+    // What was published and could not be forgotten before the kill goes once more, and has no effect.
+    eventually(LONG, "the outbox is empty", async || {
+        (stage.count("SELECT count(*) FROM support.outbox").await == 0).then_some(())
+    })
+    .await;
+    assert_eq!(obedient::effects(&stage.database).await.len(), letters.len());
+    assert_eq!(stage.count("SELECT count(*) FROM support.letters WHERE tries <> 1").await, 0);
+    assert!(process.terminate().await.success());
+    stage.strike().await;
+}
+
+/// Who asks the console as the command line does, and is not heard any more once it is dead.
+struct Somebody {
+    http: Client,
+    authorization: String,
+}
+
+impl Somebody {
+    async fn edits_and_retries(&self, line: &LetterLine, mended: &str) {
+        let edit = json!({"version": line.version, "body": mended});
+        let Some(_) = self.ask(&format!("/letters/{}/edit", line.id), &edit).await else { return };
+        let wanted = json!({"action": "retry", "letter": line.id, "version": line.version + 1});
+        let Some(plan) = self.ask("/plans", &wanted).await else { return };
+        self.ask("/runs", &json!({"action": "retry", "plan": plan["plan"]["id"]})).await;
+    }
+
+    async fn ask(&self, path: &str, body: &Value) -> Option<Value> {
+        let headers = [("authorization", self.authorization.as_str()), ("content-type", "application/json")];
+        let path = format!("/api/support{path}");
+        let answer = self.http.send(Method::POST, &path, &headers, body.to_string()).await.ok()?;
+        answer.status.is_success().then(|| answer.json())
+    }
 }

@@ -20,7 +20,7 @@ async fn what_was_unroutable_has_arrived_when_it_does_not_come_back() {
     assert_eq!((letter.exchange.as_str(), letter.routing_key.as_str()), ("events", "no.such.key"));
 
     // Still nobody wants it: it comes back, and is the same letter.
-    let run = stage.retry(&Scope::Letter(line.id), &Steps::default()).await;
+    let run = stage.retry(&Scope::Letter { id: line.id, seen: None }, &Steps::default()).await;
     assert_eq!((run.state, run.failed), (RunState::Finished, 1));
     assert_eq!(stage.console.letter(line.id).await.unwrap().deaths.len(), 2);
     assert_eq!(stage.count("SELECT count(*) FROM support.letters").await, 1);
@@ -33,7 +33,7 @@ async fn what_was_unroutable_has_arrived_when_it_does_not_come_back() {
         .queue_bind("wanted".into(), "events".into(), "no.such.key".into(), options, FieldTable::default())
         .await
         .unwrap();
-    let run = stage.retry(&Scope::Letter(line.id), &Steps::default()).await;
+    let run = stage.retry(&Scope::Letter { id: line.id, seen: None }, &Steps::default()).await;
     assert_eq!((run.state, run.done), (RunState::Finished, 1));
     let arrived = stage.vhost.drain("wanted").await;
     assert_eq!(arrived.len(), 1);
