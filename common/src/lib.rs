@@ -9,6 +9,7 @@ pub mod breaker;
 pub mod broker;
 pub mod config;
 pub mod consumer;
+pub mod crash;
 pub mod db;
 pub mod events;
 pub mod html;

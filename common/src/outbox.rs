@@ -18,6 +18,7 @@ use uuid::Uuid;
 use crate::{
     broker::topology,
     config,
+    crash::{self, Mistake, Point},
     db::{Db, DbError, Tx},
     events::{Event, Packer, Parcel, Payload},
     params,
@@ -51,7 +52,15 @@ impl Unit {
     pub async fn commit(mut self) -> Result<(), DbError> {
         let parcels = self.outbox.packer.finish();
         write(&mut self.tx, &parcels);
+        if crash::makes(Mistake::PublishBeforeCommit) {
+            self.dispatcher.dispatch(parcels.clone());
+            tokio::time::sleep(crash::LONG_ENOUGH).await;
+        }
+        crash::here(Point::OutboxWritten);
         self.tx.commit().await?;
+        if !parcels.is_empty() {
+            crash::here(Point::OutboxCommitted);
+        }
         self.dispatcher.dispatch(parcels);
         Ok(())
     }
@@ -105,5 +114,7 @@ async fn delete_rows(db: &Db, ids: &[Uuid]) -> Result<(), DbError> {
     if ids.is_empty() {
         return Ok(());
     }
-    db.execute(include_str!("outbox/delete.sql"), &[&ids]).await.map(|_| ())
+    db.execute(include_str!("outbox/delete.sql"), &[&ids]).await?;
+    crash::here(Point::OutboxDeleted);
+    Ok(())
 }

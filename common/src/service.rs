@@ -26,6 +26,7 @@ use crate::{
     },
     config::{self, Common, ConfigError, Settings},
     consumer::{Consumer, EffectHandler, Handler, InTransaction, Shared, ThreeSteps},
+    crash::{self, Point},
     db::Db,
     http::{self, Check, Origins},
     outbox::{Dispatcher, Units, measure, sweep},
@@ -263,6 +264,7 @@ impl Service {
             let half = Duration::from_millis(settings.grace_ms) / 2;
             async move {
                 stop.cancelled().await;
+                crash::here(Point::StopBegun);
                 over.run_until_cancelled(tokio::time::sleep(half)).await;
                 late.cancel();
                 over.cancelled().await;
@@ -435,6 +437,7 @@ impl Service {
                 return Err(ServiceError::Failed("a task ended that should run until the stop".to_owned()));
             }
         }
+        crash::here(Point::StopDrained);
         stop_support.cancel();
         while support.join_next().await.is_some() {}
         consuming.close().await;

@@ -24,7 +24,10 @@ use super::{
     CONTENT_TYPE,
     connection::{BrokerError, Lane, Link},
 };
-use crate::events::Parcel;
+use crate::{
+    crash::{self, Point},
+    events::Parcel,
+};
 
 /// The most parcels on their way at once.
 const WINDOW: usize = 1_000;
@@ -236,7 +239,7 @@ async fn publish_one(channel: &Channel, parcel: &Parcel) -> lapin::Result<Confir
     if let Some(headers) = &parcel.headers {
         properties = properties.with_headers(headers.clone());
     }
-    channel
+    let sent = channel
         .basic_publish(
             short(&parcel.exchange),
             short(&parcel.routing_key),
@@ -244,8 +247,9 @@ async fn publish_one(channel: &Channel, parcel: &Parcel) -> lapin::Result<Confir
             &parcel.body,
             properties,
         )
-        .await?
-        .await
+        .await?;
+    crash::here(Point::OutboxPublished);
+    sent.await
 }
 
 /// A text as AMQP carries short ones, cut to the 255 bytes that fit. An event's type comes from outside and may be of

@@ -9,6 +9,7 @@ use super::{
     session::Shared,
 };
 use crate::{
+    crash::{self, Point},
     db::{DbError, Tx},
     events::Event,
     outbox::{Outbox, Units},
@@ -148,6 +149,9 @@ impl<H: EffectHandler> Process for ThreeSteps<H> {
                 Step::Settled(verdict) => verdicts.push(Some(verdict)),
             }
         }
+        if !effects.is_empty() {
+            crash::here(Point::EffectPrepared);
+        }
         let mut performed = stream::iter(effects)
             .map(async |(i, effect)| (i, unless_stopped(judge.shared, self.0.perform(effect)).await))
             .buffer_unordered(judge.shared.settings.effects);
@@ -163,7 +167,13 @@ impl<H: EffectHandler> Process for ThreeSteps<H> {
             }
         }
         drop(performed);
+        if !outcomes.is_empty() {
+            crash::here(Point::EffectPerformed);
+        }
         let recorded = judge.split(&outcomes, &Recording { handler: &self.0, units: &judge.shared.units }).await?;
+        if !recorded.is_empty() {
+            crash::here(Point::EffectRecorded);
+        }
         for (i, verdict) in places.into_iter().zip(recorded) {
             put(&mut verdicts, i, verdict);
         }

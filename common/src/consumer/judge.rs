@@ -9,7 +9,10 @@ use futures_util::FutureExt as _;
 use tokio::time::Instant;
 
 use super::{handler::Failure, session::Shared};
-use crate::backoff::Backoff;
+use crate::{
+    backoff::Backoff,
+    crash::{self, Point},
+};
 
 /// The hold has lasted too long: the deliveries go back to the broker until what they need answers.
 #[derive(Debug)]
@@ -46,6 +49,7 @@ impl Judge<'_> {
                 Err(why) => {
                     tracing::warn!(queue = self.queue, events = part.len(), why, "a batch failed; splitting it");
                     metrics::counter!("conveyor_batches_split_total", "queue" => self.queue).increment(1);
+                    crash::here(Point::BatchSplit);
                     let (left, right) = part.split_at(part.len() / 2);
                     parts.extend([right, left]);
                 }

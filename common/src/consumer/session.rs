@@ -29,6 +29,7 @@ use crate::{
     backoff::Backoff,
     broker::{Lane, Link, Publisher},
     config,
+    crash::{self, Mistake, Point},
     events::{Event, Opened},
     outbox::Units,
     trace,
@@ -283,11 +284,16 @@ impl<P: Process> Consumer<P> {
 
     /// Acknowledges what is done, and nothing that was put aside before it.
     async fn acknowledge(&self, lane: &Lane, done: &mut Vec<Acker>, suspects: &[Delivered]) -> Result<(), End> {
-        if suspects.is_empty() {
-            settle::ack_up_to(lane, done.drain(..).next_back()).await.map_err(End::Lost)
-        } else {
-            settle::ack_each(lane, done.drain(..)).await.map_err(End::Lost)
+        if done.is_empty() {
+            return Ok(());
         }
+        if suspects.is_empty() {
+            settle::ack_up_to(lane, done.drain(..).next_back()).await.map_err(End::Lost)?;
+        } else {
+            settle::ack_each(lane, done.drain(..)).await.map_err(End::Lost)?;
+        }
+        crash::here(Point::BatchAcknowledged);
+        Ok(())
     }
 
     /// Handles what came back before, one parcel at a time, when there is nothing else in hand.
@@ -314,6 +320,13 @@ impl<P: Process> Consumer<P> {
     /// Does all that a batch asks for; what it returns is to be acknowledged.
     async fn handle(&self, lane: &Lane, mut batch: Vec<Delivered>) -> Result<Vec<Acker>, End> {
         let shared = &*self.shared;
+        crash::here(Point::BatchTaken);
+        let acknowledged = crash::makes(Mistake::AckBeforeCommit) || crash::makes(Mistake::RecordAfterAck);
+        if acknowledged {
+            let ackers: Vec<Acker> = batch.iter().map(|delivered| delivered.acker.clone()).collect();
+            settle::ack_each(lane, ackers).await.map_err(End::Lost)?;
+            tokio::time::sleep(crash::LONG_ENOUGH).await;
+        }
         let mut onward = Vec::new();
         let mut events: Vec<Event> = Vec::new();
         for delivered in &mut batch {
@@ -360,7 +373,13 @@ impl<P: Process> Consumer<P> {
                     .filter_map(|(event, verdict)| settle::onward(shared, self.queue, event, verdict)),
             );
         }
+        crash::here(Point::BatchHandled);
+        let some_go_on = !onward.is_empty();
         settle::hand_over(shared, lane, onward).await.map_err(End::Lost)?;
+        if some_go_on {
+            crash::here(Point::BatchHandedOver);
+        }
+        let batch = if acknowledged { Vec::new() } else { batch };
         Ok(batch.into_iter().map(|delivered| delivered.acker).collect())
     }
 

@@ -11,7 +11,13 @@ use std::{
 use tokio::sync::{Mutex, mpsc};
 use uuid::Uuid;
 
-use crate::{backoff::Backoff, broker::Publisher, db::Db, events::Parcel};
+use crate::{
+    backoff::Backoff,
+    broker::Publisher,
+    crash::{self, Mistake, Point},
+    db::Db,
+    events::Parcel,
+};
 
 /// What is not confirmed by then is dropped from memory and left to the sweeper: well within the lease of 30 s.
 const PATIENCE: Duration = Duration::from_secs(10);
@@ -80,6 +86,10 @@ impl Sending {
         while self.queue.lock().await.recv_many(&mut commits, WAITING_COMMITS).await > 0 {
             let parcels: Vec<Parcel> = commits.drain(..).flatten().collect();
             let bytes = bytes(&parcels);
+            if crash::makes(Mistake::DeleteBeforeConfirm) {
+                let _ = published.send(parcels.iter().map(|parcel| parcel.id).collect()).await;
+                tokio::time::sleep(crash::LONG_ENOUGH).await;
+            }
             let confirmed = publish(&self.publisher, parcels).await;
             self.waiting.fetch_sub(bytes, Ordering::Relaxed);
             if published.send(confirmed).await.is_err() {
@@ -95,6 +105,9 @@ pub(super) async fn publish(publisher: &Publisher, parcels: Vec<Parcel>) -> Vec<
     let answers = publisher.publish(parcels, PATIENCE).await;
     let confirmed: Vec<Uuid> =
         ids.iter().zip(answers).filter(|(_, answer)| answer.is_ok()).map(|(id, _)| *id).collect();
+    if !confirmed.is_empty() {
+        crash::here(Point::OutboxConfirmed);
+    }
     let left = ids.len() - confirmed.len();
     if left > 0 {
         metrics::counter!("conveyor_outbox_left_to_sweeper_total").increment(left as u64);

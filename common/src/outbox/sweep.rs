@@ -9,6 +9,7 @@ use super::{delete_rows, dispatch::publish};
 use crate::{
     broker::{Link, LinkState, Publisher},
     config,
+    crash::{self, Point},
     db::{Db, DbError},
     events::Parcel,
 };
@@ -51,6 +52,7 @@ async fn sweep_once(db: &Db, publisher: &Publisher) -> Result<usize, DbError> {
     if claimed.is_empty() {
         return Ok(0);
     }
+    crash::here(Point::SweepClaimed);
     let parcels: Vec<Parcel> = claimed
         .iter()
         .map(|row| {
@@ -65,6 +67,7 @@ async fn sweep_once(db: &Db, publisher: &Publisher) -> Result<usize, DbError> {
         })
         .collect::<Result<_, _>>()?;
     let confirmed: Vec<Uuid> = publish(publisher, parcels).await;
+    crash::here(Point::SweepPublished);
     delete_rows(db, &confirmed).await?;
     metrics::counter!("conveyor_outbox_swept_total").increment(confirmed.len() as u64);
     tracing::info!(parcels = confirmed.len(), "published parcels that were left behind in the outbox");

@@ -5,6 +5,7 @@ mod alone;
 mod cancelling;
 mod codes;
 mod conflicts;
+mod crash_points;
 mod crashes;
 mod desk;
 mod happy;

@@ -1,0 +1,157 @@
+//! Every process dies at every point that it comes by, and nothing is lost or doubled; and whoever looks would see it if
+//! it were.
+
+use std::{collections::BTreeMap, os::unix::process::ExitStatusExt as _, time::Duration};
+
+use common::crash::{MISTAKES, Mistake, POINTS, Point};
+use e2e::{Database, LONG, Vhost};
+use nix::{libc::SIGABRT, sys::signal::Signal};
+
+use crate::line::{AFTER_A_CRASH, Line, Load};
+
+const ORDERS: usize = 40;
+const API: usize = 0;
+const INVENTORY: usize = 1;
+const PAYMENT: usize = 2;
+const NOTIFICATION: usize = 3;
+/// What a process comes by that has consumers.
+const ALWAYS: [Point; 9] = [
+    Point::OutboxWritten,
+    Point::OutboxCommitted,
+    Point::OutboxPublished,
+    Point::OutboxConfirmed,
+    Point::OutboxDeleted,
+    Point::BatchTaken,
+    Point::BatchHandled,
+    Point::BatchAcknowledged,
+    Point::StopBegun,
+];
+const EFFECTS: [Point; 3] = [Point::EffectPrepared, Point::EffectPerformed, Point::EffectRecorded];
+
+fn name(point: Point) -> &'static str {
+    POINTS.iter().find(|(its, _)| *its == point).unwrap().1
+}
+
+struct Crashing {
+    line: Line,
+    /// Which process dies.
+    index: usize,
+}
+
+impl Crashing {
+    async fn start(index: usize) -> Self {
+        let (database, vhost) = tokio::join!(Database::create(), Vhost::create());
+        let often = BTreeMap::from([("CONVEYOR__OUTBOX__SWEEP_MS".to_owned(), "200".to_owned())]);
+        Self { line: Line::start_with(database, vhost, &often).await, index }
+    }
+
+    /// Lets the process die at a point while orders come in, and starts it again.
+    async fn die(&mut self, point: Point, passing: u32, mistake: Option<Mistake>) {
+        let process = &mut self.line.processes[self.index];
+        process.set("CONVEYOR_CRASH", &format!("{}:{passing}", name(point)));
+        if let Some(mistake) = mistake {
+            process.set("CONVEYOR_MISTAKE", MISTAKES.iter().find(|(its, _)| *its == mistake).unwrap().1);
+        }
+        assert!(process.terminate().await.success(), "{} does not stop in good order", process.name());
+        process.start().await;
+        // Of any other point it may die before it is ready: there is work at once.
+        let is_at_stop = matches!(point, Point::StopBegun | Point::StopDrained);
+        if is_at_stop {
+            process.wait_ready().await;
+        }
+        let load = Load::begin(&self.line, ORDERS, 8);
+        let process = &mut self.line.processes[self.index];
+        if is_at_stop {
+            process.signal(Signal::SIGTERM);
+        }
+        let what = format!("{} dies at {}", process.name(), name(point));
+        let pid = process.pid();
+        println!("{what}");
+        let ended = tokio::time::timeout(LONG, process.wait()).await.unwrap_or_else(|_| panic!("{what} ({pid:?})"));
+        assert_eq!(ended.signal(), Some(SIGABRT), "{what}: {ended:?}");
+        process.set("CONVEYOR_CRASH", "");
+        process.set("CONVEYOR_MISTAKE", "");
+        process.start().await;
+        self.let_leases_end().await;
+        load.finish().await;
+    }
+
+    /// What it had in hand is nobody's now.
+    async fn let_leases_end(&self) {
+        let sql = "UPDATE orders.outbox SET locked_until = now(); UPDATE inventory.outbox SET locked_until = now();
+                   UPDATE payments.outbox SET locked_until = now(); UPDATE notifications.outbox SET locked_until = now();
+                   UPDATE payments.follow_ups SET due_at = now()";
+        self.line.database.connect().await.batch_execute(sql).await.unwrap();
+    }
+
+    /// Fails unless all that was promised, and all that came to be without a promise, is there and whole.
+    async fn reconcile(self, within: Duration) {
+        let written = usize::try_from(self.line.database.count("SELECT count(*) FROM orders.orders").await).unwrap();
+        self.line.until_through(written, within).await;
+        self.line.reconcile(written).await;
+    }
+}
+
+async fn dies_everywhere(index: usize, points: impl IntoIterator<Item = Point>) {
+    let mut crashing = Crashing::start(index).await;
+    for (i, point) in points.into_iter().enumerate() {
+        // Not always at its first batch, with nothing else in hand.
+        crashing.die(point, [1, 2, 3][i % 3].min(most(point)), None).await;
+    }
+    crashing.reconcile(AFTER_A_CRASH).await;
+}
+
+/// What happens once in the life of a process.
+fn most(point: Point) -> u32 {
+    if matches!(point, Point::StopBegun | Point::StopDrained) { 1 } else { u32::MAX }
+}
+
+#[tokio::test]
+async fn order_api_may_die_anywhere() {
+    dies_everywhere(API, ALWAYS.into_iter().chain([Point::StopDrained])).await;
+}
+
+#[tokio::test]
+async fn inventory_worker_may_die_anywhere() {
+    dies_everywhere(INVENTORY, ALWAYS.into_iter().chain([Point::StopDrained])).await;
+}
+
+#[tokio::test]
+async fn payment_worker_may_die_anywhere() {
+    dies_everywhere(PAYMENT, ALWAYS.into_iter().chain(EFFECTS).chain([Point::StopDrained])).await;
+}
+
+#[tokio::test]
+async fn notification_worker_may_die_anywhere() {
+    // It announces nothing.
+    let own = [Point::BatchTaken, Point::BatchHandled, Point::BatchAcknowledged, Point::StopBegun, Point::StopDrained];
+    dies_everywhere(NOTIFICATION, EFFECTS.into_iter().chain(own)).await;
+}
+
+/// The same with a process that does what the invariants forbid: then it must be seen that something is wrong.
+async fn is_seen(index: usize, mistake: Mistake, point: Point) {
+    let mut crashing = Crashing::start(index).await;
+    crashing.die(point, 2, Some(mistake)).await;
+    let looked = tokio::spawn(crashing.reconcile(Duration::from_secs(15))).await;
+    assert!(looked.is_err_and(|error| error.is_panic()), "nobody has seen that {mistake:?} was wrong");
+}
+
+#[tokio::test]
+async fn an_acknowledgement_before_the_commit_would_be_seen() {
+    is_seen(INVENTORY, Mistake::AckBeforeCommit, Point::OutboxWritten).await;
+}
+
+#[tokio::test]
+async fn a_deletion_before_the_confirm_would_be_seen() {
+    is_seen(INVENTORY, Mistake::DeleteBeforeConfirm, Point::OutboxDeleted).await;
+}
+
+#[tokio::test]
+async fn an_event_before_its_commit_would_be_seen() {
+    is_seen(API, Mistake::PublishBeforeCommit, Point::OutboxWritten).await;
+}
+
+#[tokio::test]
+async fn an_outcome_after_the_acknowledgement_would_be_seen() {
+    is_seen(NOTIFICATION, Mistake::RecordAfterAck, Point::EffectPerformed).await;
+}
