@@ -75,8 +75,9 @@ pub(crate) async fn record(
                         given_twice(attempt);
                     }
                     attempt.refund = news.or(attempt.refund);
-                    // Whoever heard of it first, it is this event that people are told by.
-                    let tells = attempt.refund == Some(Refund::Refused) && event.is_some();
+                    // Whoever heard of it first, it is this event that people are told by, unless another was quicker.
+                    let is_told = attempt.refused_event.is_some() && attempt.refused_event != *event;
+                    let tells = attempt.refund == Some(Refund::Refused) && event.is_some() && !is_told;
                     if tells {
                         attempt.refused_event = *event;
                     }

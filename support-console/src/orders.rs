@@ -51,7 +51,9 @@ pub async fn pay_back(
     let noted = services.pay_back(who, order_id, transaction_id, by.trim()).await;
     if let Err(why) = &noted {
         let details = json!({"orderId": order_id, "transactionId": transaction_id, "why": why.to_string()});
-        note(console, who, "paid_back_not_accepted", &details).await?;
+        // Where the answer was lost, it may have been accepted.
+        let action = if matches!(why, Refused::Away(_)) { "paid_back_unknown" } else { "paid_back_not_accepted" };
+        note(console, who, action, &details).await?;
     }
     noted
 }

@@ -55,6 +55,8 @@ struct Owed {
     order_id: OrderId,
     transaction_id: TransactionId,
     amount: Money,
+    /// The gateway has said already that it will not: this is to tell people so.
+    is_refused: bool,
 }
 
 impl<G: PaymentGateway> EffectHandler for Settle<G> {
@@ -85,6 +87,22 @@ impl<G: PaymentGateway> EffectHandler for Settle<G> {
                 Ok(Asked::GiveBack(due)) => match attempts.get(&due.transaction_id) {
                     Some(attempt) if attempt.order_id == due.order_id => {
                         match payment::refund_due(attempt, due.amount, event.id) {
+                            // Nobody wishes it to be asked once more.
+                            OnRefund::Refund if due.is_refused && is_untold(attempt) => {
+                                if seen.insert(attempt.id) {
+                                    begun.push(Settled {
+                                        id: attempt.id,
+                                        refund: Refund::Refused,
+                                        why: None,
+                                        refused_event: Some(event.id),
+                                    });
+                                    Step::Settled(Verdict::Reject(refusal(
+                                        attempt.reason.as_deref().unwrap_or_default(),
+                                    )))
+                                } else {
+                                    Step::Settled(Verdict::Done)
+                                }
+                            }
                             OnRefund::Refund if seen.insert(attempt.id) => {
                                 let traceparent = event.traceparent.clone();
                                 begun.push(Settled {
@@ -143,10 +161,13 @@ impl<G: PaymentGateway> EffectHandler for Settle<G> {
         });
         let said: Vec<outcomes::Outcome> = said.collect();
         let attempts: HashMap<TransactionId, Attempt> = outcomes::record(tx, outbox, &said, &self.rules).await?;
-        let verdict = |outcome: &Outcome| match (&outcome.answer, attempts.get(&outcome.id).and_then(|a| a.refund)) {
-            (RefundAnswer::Refused { reason }, Some(Refund::Refused)) => {
-                Verdict::Reject(format!("the gateway refuses the refund: {reason}"))
-            }
+        // Of one refusal people are told by one event alone.
+        let tells = |outcome: &Outcome| {
+            let attempt = attempts.get(&outcome.id);
+            attempt.is_some_and(|a| a.refund == Some(Refund::Refused) && a.refused_event == Some(outcome.event))
+        };
+        let verdict = |outcome: &Outcome| match &outcome.answer {
+            RefundAnswer::Refused { reason } if tells(outcome) => Verdict::Reject(refusal(reason)),
             _ => Verdict::Done,
         };
         Ok(outcomes.iter().map(verdict).collect())
@@ -169,17 +190,26 @@ impl Asked {
     }
 }
 
+/// The gateway will not give it back, and nobody was told.
+fn is_untold(attempt: &Attempt) -> bool {
+    attempt.refund == Some(Refund::Refused) && attempt.refused_event.is_none()
+}
+
+fn refusal(reason: &str) -> String {
+    format!("the gateway refuses the refund: {reason}")
+}
+
 fn asked(event: &Event) -> Result<Asked, String> {
     match event.kind.as_str() {
         OrderCancelled::TYPE => event.payload::<OrderCancelled>().map(|order| Asked::Off(order.order_id)),
         OrderExpired::TYPE => event.payload::<OrderExpired>().map(|order| Asked::Off(order.order_id)),
         PaymentRefundRefused::TYPE => {
             event.payload().map(|PaymentRefundRefused { order_id, transaction_id, amount }| {
-                Asked::GiveBack(Owed { order_id, transaction_id, amount })
+                Asked::GiveBack(Owed { order_id, transaction_id, amount, is_refused: true })
             })
         }
         _ => event.payload().map(|OrderRefundDue { order_id, transaction_id, amount, .. }| {
-            Asked::GiveBack(Owed { order_id, transaction_id, amount })
+            Asked::GiveBack(Owed { order_id, transaction_id, amount, is_refused: false })
         }),
     }
 }

@@ -34,13 +34,13 @@ pub(super) async fn groups(State(api): SharedApi, Bearer(who): Bearer, address: 
 
 pub(super) async fn group(
     State(api): SharedApi,
-    Bearer(_): Bearer,
+    Bearer(who): Bearer,
     path: Named,
     address: Uri,
-) -> Result<Json<Value>, Problem> {
+) -> Result<Response, Problem> {
     Parameters::of(&address).finish()?;
     let group = api.console.group(id(path, "group")?).await.map_err(problem)?;
-    Ok(Json(json!({"group": group})))
+    shown::seen_by(&who, json!({"group": group}))
 }
 
 /// `?q=` a search, `?limit=`, `?after=` the `next` of the page before.

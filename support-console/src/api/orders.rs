@@ -4,18 +4,16 @@ use axum::{
     Json,
     extract::{Path, State},
     http::Uri,
-    response::{IntoResponse as _, Response},
+    response::Response,
 };
 use common::{
     http::{JsonBody, Problem, Query as Parameters, whole},
     ids::{OrderId, TransactionId, UserId},
 };
-use serde::{Deserialize, Serialize};
+use serde::Deserialize;
 
-use super::{Named, SharedApi, codes};
+use super::{Named, SharedApi, codes, shown::seen_by};
 use crate::{
-    Who,
-    http::mask::Sight,
     orders::{call_off, pay_back},
     people::Bearer,
     services::{
@@ -82,17 +80,6 @@ pub(super) async fn paid_back(
     let transaction: TransactionId = transaction_id.parse().map_err(|_| codes::of_service(Refused::NotFound))?;
     let noted = pay_back(&api.console, &api.services, &who, order_id, transaction, &note).await;
     noted.map(Json).map_err(codes::of_service)
-}
-
-/// As this person may see it. Whoever sees all of it gets it as it was said: amounts keep their digits.
-fn seen_by(who: &Who, answer: impl Serialize) -> Result<Response, Problem> {
-    let sight = Sight::of(who);
-    if sight.sees_all() {
-        return Ok(Json(answer).into_response());
-    }
-    let mut answer = serde_json::to_value(answer).map_err(|_| Problem::internal())?;
-    sight.json(&mut answer, &[]);
-    Ok(Json(answer).into_response())
 }
 
 fn order_id(path: Named) -> Result<OrderId, Problem> {

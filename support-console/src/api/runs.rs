@@ -2,14 +2,14 @@
 
 use std::time::Duration;
 
-use axum::{Json, extract::State, http::Uri};
+use axum::{Json, extract::State, http::Uri, response::Response};
 use common::http::{FieldError, JsonBody, Problem, Query as Parameters, codes::INVALID_FIELD, whole};
 use serde::Deserialize;
 use serde_json::{Value, json};
 use time::{OffsetDateTime, format_description::well_known::Rfc3339};
 use uuid::Uuid;
 
-use super::{Named, SharedApi, codes::problem, id, uuid};
+use super::{Named, SharedApi, codes::problem, id, shown::seen_by, uuid};
 use crate::{Action, AuditFilter, Query, Refusal, Scope, Steps, people::Bearer};
 
 /// The time for an answer is limited, and so is how long one may wait for a run.
@@ -90,10 +90,10 @@ pub(super) async fn list(State(api): SharedApi, Bearer(_): Bearer, address: Uri)
 /// `?wait=` so many seconds at most for it to come to rest.
 pub(super) async fn show(
     State(api): SharedApi,
-    Bearer(_): Bearer,
+    Bearer(who): Bearer,
     path: Named,
     address: Uri,
-) -> Result<Json<Value>, Problem> {
+) -> Result<Response, Problem> {
     let mut parameters = Parameters::of(&address);
     let wait = parameters.optional("wait", |text| whole(text, 0..=LONGEST_WAIT_S)).unwrap_or(0);
     parameters.finish()?;
@@ -102,7 +102,7 @@ pub(super) async fn show(
         api.console.until_at_rest(run, Duration::from_secs(wait)).await.map_err(problem)?;
     }
     let run = api.console.run(run).await.map_err(problem)?;
-    Ok(Json(json!({"run": run})))
+    seen_by(&who, json!({"run": run}))
 }
 
 pub(super) async fn pause(State(api): SharedApi, Bearer(who): Bearer, path: Named) -> Result<Json<Value>, Problem> {
@@ -121,7 +121,7 @@ pub(super) async fn cancel(State(api): SharedApi, Bearer(who): Bearer, path: Nam
 }
 
 /// `?account=`, `?letter=`, `?run=`, `?limit=`, `?before=` the `next` of the page before.
-pub(super) async fn audit(State(api): SharedApi, Bearer(_): Bearer, address: Uri) -> Result<Json<Value>, Problem> {
+pub(super) async fn audit(State(api): SharedApi, Bearer(who): Bearer, address: Uri) -> Result<Response, Problem> {
     let mut parameters = Parameters::of(&address);
     let limit = parameters.optional("limit", |text| whole(text, 1..=MOST_AUDITED)).unwrap_or(100);
     let filter = AuditFilter {
@@ -136,7 +136,7 @@ pub(super) async fn audit(State(api): SharedApi, Bearer(_): Bearer, address: Uri
     let is_full = i64::try_from(lines.len()).is_ok_and(|lines| lines >= limit);
     let next = lines.last().filter(|_| is_full);
     let next = next.and_then(|last| Some(format!("{}~{}", last.at.format(&Rfc3339).ok()?, last.id)));
-    Ok(Json(json!({"audit": lines, "next": next})))
+    seen_by(&who, json!({"audit": lines, "next": next}))
 }
 
 /// A line of the audit, as `next` names it.

@@ -1,9 +1,15 @@
-//! A letter's body, as JSON can carry it.
+//! What is shown: a letter's body, as JSON can carry it, and anything as somebody may see it.
 
+use axum::{
+    Json,
+    response::{IntoResponse as _, Response},
+};
 use base64::{Engine as _, engine::general_purpose::STANDARD};
+use common::http::Problem;
+use serde::Serialize;
 use serde_json::{Value, json, value::RawValue};
 
-use crate::http::mask::Sight;
+use crate::{Who, http::mask::Sight};
 
 /// More of it is to be had at `/body`.
 const MOST_SHOWN: usize = 256 * 1024;
@@ -38,6 +44,17 @@ fn masked(bytes: &[u8], sight: Sight, users: &[String]) -> Value {
         }
         _ => json!({"hidden": "bytes that are no text are for operators", "whole": false}),
     }
+}
+
+/// As this person may see it. Whoever sees all of it gets it as it was said: amounts keep their digits.
+pub(super) fn seen_by(who: &Who, answer: impl Serialize) -> Result<Response, Problem> {
+    let sight = Sight::of(who);
+    if sight.sees_all() {
+        return Ok(Json(answer).into_response());
+    }
+    let mut answer = serde_json::to_value(answer).map_err(|_| Problem::internal())?;
+    sight.json(&mut answer, &[]);
+    Ok(Json(answer).into_response())
 }
 
 #[cfg(test)]

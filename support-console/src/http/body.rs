@@ -57,7 +57,7 @@ impl Shape {
     }
 }
 
-/// Whether it is one JSON value; not how deep it is, which serde bounds.
+/// Whether it is one JSON value, of any depth.
 fn is_json(body: &[u8]) -> bool {
     serde_json::from_slice::<IgnoredAny>(body).is_ok()
 }
@@ -109,6 +109,10 @@ pub(super) fn show(content: &mut Html, letter: &LetterPage, sight: Sight) {
     html!(*content, "</section>");
 }
 
+/// Deeper than that nothing is set in any further: of a body that is nothing but brackets each line would be as long as
+/// half of the body.
+const DEEPEST: usize = 64;
+
 /// JSON in lines, every number and text as it stands there, in the order in which it stands there.
 pub(crate) fn laid_out(json: &str) -> String {
     let mut out = String::with_capacity(json.len() * 2);
@@ -116,7 +120,7 @@ pub(crate) fn laid_out(json: &str) -> String {
     let mut chars = json.chars().peekable();
     let new_line = |out: &mut String, depth: usize| {
         out.push('\n');
-        out.extend(std::iter::repeat_n("  ", depth));
+        out.extend(std::iter::repeat_n("  ", depth.min(DEEPEST)));
     };
     while let Some(c) = chars.next() {
         if in_text {
@@ -231,6 +235,8 @@ mod tests {
         let long = "ä".repeat(SHOWN);
         assert!(matches!(Shape::of(long.as_bytes(), operator, &[]), Shape::Text(_)));
         assert!(matches!(Shape::of(&[b"[".repeat(200_000), vec![]].concat(), operator, &[]), Shape::Text(_)));
+        let deep = [b"[".repeat(60_000), b"]".repeat(60_000)].concat();
+        assert!(matches!(Shape::of(&deep, operator, &[]), Shape::Json(text) if text.len() < 20_000_000));
         let Shape::Json(masked) = Shape::of(br#"{"userId":"123456"}"#, sight(Role::Reader), &[]) else { panic!() };
         assert!(!masked.contains("123456"), "{masked}");
     }

@@ -75,7 +75,8 @@ fn actions(content: &mut Html, session: &Session, letter: &LetterPage) {
     }
     html!(*content, "</p>");
     if !line.note.is_empty() {
-        html!(*content, "<p>Discarded because: <q class=\"message\">" (line.note) "</q></p>");
+        html!(*content, "<p>Discarded because: <q class=\"message\">"
+            (Sight::of(&session.who).text(&line.note, &line.users)) "</q></p>");
     }
     let helps = match line.state {
         Stands::Failed => advice(content, letter),

@@ -187,11 +187,15 @@ pub(super) async fn show(
     let (letters, sight) = (letters?, Sight::of(&session.who));
     let mut content = Html::default();
     html!(content, "<p class=\"trail\"><a href=\"/orders\">Orders</a></p><h1>Order <code>" (id.to_string()) "</code></h1>");
-    if parameter(query.as_deref(), "off") == "1" {
+    // What an address says was done is said only if it was.
+    let is_off = matches!(&story.order, Answer::Found(order) if is_off(&order.status));
+    if is_off && parameter(query.as_deref(), "off") == "1" {
         html!(content, "<p class=\"notice good\" role=\"status\">The order was called off. What was paid goes back, and its goods are "
             "free again.</p>");
     }
-    if parameter(query.as_deref(), "back") == "1" {
+    let is_back =
+        matches!(&story.payments, Answer::Found(found) if found.payments.iter().any(|p| p.paid_back.is_some()));
+    if is_back && parameter(query.as_deref(), "back") == "1" {
         html!(content, "<p class=\"notice good\" role=\"status\">It is noted that the customer was paid back by hand. The order hears of it "
             "in a moment, and the customer is told.</p>");
     }
@@ -211,7 +215,7 @@ pub(super) async fn show(
         Answer::Away(why) => away(&mut content, why),
     }
     html!(content, "</section>");
-    money::payments(&mut content, &story.payments);
+    money::payments(&mut content, &story.payments, sight);
     told::notifications(&mut content, &story.notifications, sight);
     html!(content, "</div><aside class=\"side\" aria-label=\"The order\">");
     if let Answer::Found(order) = &story.order {
@@ -275,9 +279,12 @@ fn facts(content: &mut Html, order: &Order, sight: Sight) {
     html!(*content, "</dl></section>");
 }
 
+fn is_off(status: &str) -> bool {
+    !["pending", "awaiting_payment", "paid"].contains(&status)
+}
+
 fn calling_off(content: &mut Html, session: &Session, order: &Order) {
-    let is_off = !["pending", "awaiting_payment", "paid"].contains(&order.status.as_str());
-    if is_off || session.who.role < Role::Operator {
+    if is_off(&order.status) || session.who.role < Role::Operator {
         return;
     }
     html!(*content, "<section class=\"card\"><details><summary>Call this order off…</summary><p>");

@@ -107,6 +107,8 @@ async fn people_are_told_at_once_of_a_refusal_that_was_heard_of_by_asking() {
     let dead = till.vhost.drain("payment.settle.dlq").await;
     assert!(dead[0].header("x-reason").contains("refuses the refund"), "{}", dead[0].header("x-reason"));
     assert_eq!(dead[0].events()[0]["subject"], order.to_string());
+    let refusals = till.workers[0].metric("conveyor_refunds_refused_total").await;
+    assert_eq!(refusals, Some(1.0), "the gateway was asked once more than anybody wished");
     // That the order goes on saying so is no news.
     let before = till.workers[0].metric(done).await.unwrap_or(0.0);
     till.ask_back(order, &transaction).await;

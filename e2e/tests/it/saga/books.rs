@@ -154,10 +154,13 @@ impl Saga {
             for message in self.line.vhost.drain("payment.settle.dlq").await {
                 assert_eq!(message.header("x-death-kind"), "rejected");
                 let reason = message.header("x-reason");
-                let orders = message.events();
-                dead.extend(
-                    orders.iter().map(|event| (event["subject"].as_str().unwrap().to_owned(), reason.to_owned())),
-                );
+                for event in message.events() {
+                    let order = event["subject"].as_str().unwrap().to_owned();
+                    assert!(
+                        dead.insert(order.clone(), reason.to_owned()).is_none(),
+                        "people were told twice of {order}"
+                    );
+                }
             }
             let refused = "SELECT substr(holder, 7) FROM payments.payments WHERE refund = 'refused'";
             let refused = client.query(refused, &[]).await.unwrap();

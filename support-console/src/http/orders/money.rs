@@ -24,7 +24,7 @@ use crate::{
     orders::{Owed, pay_back},
     people::Session,
     services::{
-        Answer, OrderStory,
+        Answer, OrderStory, Refused,
         shapes::{Payment, Payments},
     },
 };
@@ -98,9 +98,10 @@ fn given_back(
     nothing_is_owed: bool,
 ) {
     let Some(by_hand) = &payment.paid_back else { return };
+    let sight = Sight::of(&session.who);
     if payment.refund.as_deref() == Some("refunded") {
         html!(*content, "<p class=\"notice bad\"><strong>" (payment.amount.to_string()) " " (currency)
-            " was given back twice:</strong> by " (cut(&by_hand.by, 64)) " on " (Said(&by_hand.at)) " (" (cut(&by_hand.note, 500))
+            " was given back twice:</strong> by " (cut(&by_hand.by, 64)) " on " (Said(&by_hand.at)) " (" (sight.text(&cut(&by_hand.note, 500), &[]))
             "), and then by the gateway all the same.</p>");
     }
     for letter in letters.iter().filter(|letter| nothing_is_owed && letter.state == Stands::Failed) {
@@ -125,13 +126,13 @@ impl html::Show for About<'_> {
 }
 
 /// Every attempt to pay.
-pub(super) fn payments(content: &mut Html, payments: &Answer<Payments>) {
+pub(super) fn payments(content: &mut Html, payments: &Answer<Payments>, sight: Sight) {
     html!(*content, "<section class=\"card\" aria-labelledby=\"payments\"><h2 id=\"payments\">Payments</h2>");
     match payments {
         Answer::Found(found) if !found.payments.is_empty() => {
             html!(*content, "<ol class=\"steps\">");
             for payment in found.payments.iter().take(100) {
-                attempt(content, payment, &found.currency);
+                attempt(content, payment, &found.currency, sight);
             }
             html!(*content, "</ol>");
         }
@@ -141,7 +142,7 @@ pub(super) fn payments(content: &mut Html, payments: &Answer<Payments>) {
     html!(*content, "</section>");
 }
 
-fn attempt(content: &mut Html, payment: &Payment, currency: &str) {
+fn attempt(content: &mut Html, payment: &Payment, currency: &str, sight: Sight) {
     html!(*content, "<li><p><strong>" (payment.status) "</strong> " (payment.amount.to_string()) " " (currency)
         " <span class=\"soft\">attempt " (payment.attempt) ", " (cut(&payment.method, 60)) "</span> <small>");
     match (payment.status.as_str(), &payment.captured_at) {
@@ -170,7 +171,7 @@ fn attempt(content: &mut Html, payment: &Payment, currency: &str) {
         }
     }
     if let Some(by_hand) = &payment.paid_back {
-        html!(*content, "<p>Paid back by hand by " (cut(&by_hand.by, 64)) ": <q class=\"message\">" (cut(&by_hand.note, 500)) "</q> <small>"
+        html!(*content, "<p>Paid back by hand by " (cut(&by_hand.by, 64)) ": <q class=\"message\">" (sight.text(&cut(&by_hand.note, 500), &[])) "</q> <small>"
             (Said(&by_hand.at)) "</small></p>");
     }
     html!(*content, "<p class=\"soft\"><code>" (payment.transaction_id) "</code></p></li>");
@@ -197,9 +198,11 @@ pub(in super::super) async fn paid_back(
     let transaction: TransactionId = form.get("transaction").parse().map_err(|_| {
         Trouble::with(StatusCode::BAD_REQUEST, title, "That is no transaction's id.").back_to(back.clone())
     })?;
+    let unknown = "It is not known whether it was noted";
     let noted = pay_back(&pages.console, &pages.desk.services, &session.who, id, transaction, form.get("note")).await;
     match noted {
         Ok(_) => Ok(Redirect::to(&format!("{back}?back=1")).into_response()),
+        Err(why @ Refused::Away(_)) => Err(refused(unknown, &why).back_to(back)),
         Err(why) => Err(refused(title, &why).back_to(back)),
     }
 }
