@@ -33,12 +33,15 @@ pub(crate) struct Settle<G> {
 pub(crate) struct Effect {
     attempt: Attempt,
     event: Uuid,
+    is_wished: bool,
     traceparent: Option<String>,
 }
 
 pub(crate) struct Outcome {
     id: TransactionId,
     event: Uuid,
+    /// Somebody has sent it again, and waits for what comes of it.
+    is_wished: bool,
     answer: RefundAnswer,
     traceparent: Option<String>,
 }
@@ -86,7 +89,13 @@ impl<G: PaymentGateway> EffectHandler for Settle<G> {
                 }
                 Ok(Asked::GiveBack(due)) => match attempts.get(&due.transaction_id) {
                     Some(attempt) if attempt.order_id == due.order_id => {
-                        match payment::refund_due(attempt, due.amount, event.id) {
+                        let is_wished = event.retryid.is_some();
+                        let wanted = match payment::refund_due(attempt, due.amount, event.id) {
+                            // Whichever letter they were told by.
+                            OnRefund::Told if is_wished => OnRefund::Refund,
+                            wanted => wanted,
+                        };
+                        match wanted {
                             // Nobody wishes it to be asked once more.
                             OnRefund::Refund if due.is_refused && is_untold(attempt) => {
                                 if seen.insert(attempt.id) {
@@ -116,9 +125,13 @@ impl<G: PaymentGateway> EffectHandler for Settle<G> {
                                     after_ms: self.rules.lease_ms,
                                     traceparent: traceparent.clone(),
                                 });
-                                Step::Perform(Effect { attempt: attempt.clone(), event: event.id, traceparent })
+                                let attempt = attempt.clone();
+                                Step::Perform(Effect { attempt, event: event.id, is_wished, traceparent })
                             }
                             OnRefund::Refund | OnRefund::Told => Step::Settled(Verdict::Done),
+                            OnRefund::Follow if is_wished => {
+                                Step::Settled(Verdict::Wait("the gateway is being asked for it already".to_owned()))
+                            }
                             OnRefund::Follow => {
                                 abandoned.push((attempt.id, event.traceparent.clone()));
                                 Step::Settled(Verdict::Done)
@@ -144,9 +157,9 @@ impl<G: PaymentGateway> EffectHandler for Settle<G> {
         Ok(steps)
     }
 
-    async fn perform(&self, Effect { attempt, event, traceparent }: Effect) -> Outcome {
+    async fn perform(&self, Effect { attempt, event, is_wished, traceparent }: Effect) -> Outcome {
         let answer = self.gateway.refund(&gateway::Charge::from(&attempt)).await;
-        Outcome { id: attempt.id, event, answer, traceparent }
+        Outcome { id: attempt.id, event, is_wished, answer, traceparent }
     }
 
     /// Money that cannot be given back now is come back to until it is; the event has done its part. What the gateway
@@ -168,6 +181,10 @@ impl<G: PaymentGateway> EffectHandler for Settle<G> {
         };
         let verdict = |outcome: &Outcome| match &outcome.answer {
             RefundAnswer::Refused { reason } if tells(outcome) => Verdict::Reject(refusal(reason)),
+            // It goes on being asked, but whoever waits is not to think that the money is back.
+            answer if outcome.is_wished && answer.outcome().is_none() => {
+                Verdict::Wait("the gateway has not said whether it gives the money back, and is asked on".to_owned())
+            }
             _ => Verdict::Done,
         };
         Ok(outcomes.iter().map(verdict).collect())

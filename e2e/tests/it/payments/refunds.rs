@@ -118,6 +118,34 @@ async fn people_are_told_at_once_of_a_refusal_that_was_heard_of_by_asking() {
 }
 
 #[tokio::test]
+async fn whoever_has_it_tried_again_hears_at_once_that_the_gateway_is_away() {
+    let till = Till::open().await;
+    let (order, transaction) = paid(&till, "refund_refused").await;
+    till.ask_back(order, &transaction).await;
+    let told = async |words: &str| {
+        till.vhost.until_ready("payment.settle.dlq", 1).await;
+        let dead = till.vhost.drain("payment.settle.dlq").await;
+        assert!(dead[0].header("x-reason").contains(words), "{}", dead[0].header("x-reason"));
+    };
+    told("refuses the refund").await;
+    let transaction_id = transaction.parse().unwrap();
+    let due = OrderRefundDue { order_id: order, user_id: named("123456"), version: 4, transaction_id, amount: AMOUNT };
+    let event = Event::new("test", order.to_string(), None, &due).unwrap();
+    let event = Event { retryid: Some(uuid::Uuid::now_v7()), ..event };
+    till.sandbox.fault("gateway", "down").await;
+    till.say_event(&event, "redeliver", "payment.settle").await;
+    told("would have to wait").await;
+    till.say_event(&event, "redeliver", "payment.settle").await;
+    told("is being asked for it already").await;
+    till.sandbox.fault("gateway", "up").await;
+    told("refuses the refund").await;
+    // Whichever letter it is that they send again.
+    till.say_event(&event, "redeliver", "payment.settle").await;
+    told("refuses the refund").await;
+    till.assert_settled().await;
+}
+
+#[tokio::test]
 async fn money_waits_to_be_given_back_until_the_gateway_is_there() {
     let till = Till::open().await;
     let mut orders = Vec::new();
