@@ -67,7 +67,7 @@ pub const POINTS: [(Point, &str); 17] = [
     (Point::StopDrained, "stop.drained"),
 ];
 
-/// What the invariants forbid.
+/// What the invariants forbid. Of a worker with effects the first and the last are one mistake, seen at two points.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Mistake {
     AckBeforeCommit,

@@ -21,8 +21,11 @@ pub enum Helps {
     Elsewhere,
 }
 
+const ASKED_ON: &str = "The gateway goes on being asked for this money, also without this letter. The order's page says how it \
+     ends: if the money is back, discard this letter; if it is refused, there is another letter that says so.";
+
 /// By words of the reason. They are the services' own: `every_reason_that_services_give_has_its_advice` names their source.
-const BY_REASON: [(&str, Helps, &str); 15] = [
+const BY_REASON: [(&str, Helps, &str); 17] = [
     (
         "refuses the refund",
         Helps::Elsewhere,
@@ -103,6 +106,8 @@ const BY_REASON: [(&str, Helps, &str); 15] = [
         Helps::Retry,
         "Another process was working on it. Wait for a minute, and retry.",
     ),
+    ("has not said whether it gives the money back", Helps::Elsewhere, ASKED_ON),
+    ("is being asked for it already", Helps::Elsewhere, ASKED_ON),
     (
         "it would have to wait",
         Helps::Retry,

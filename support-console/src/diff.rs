@@ -5,9 +5,17 @@ use serde_json::Value;
 use crate::DiffLine;
 
 /// More lines than this, beyond those that both begin and end with, are not compared one by one.
-const COMPARED_MOST: usize = 2_000;
+const COMPARED_MOST: usize = 500;
+/// Larger bodies, in bytes, are not compared: whoever opens a letter has to wait for it.
+pub(crate) const LARGEST: i32 = 128 * 1024;
 
-pub(crate) fn diff(before: &[u8], after: &[u8]) -> Vec<DiffLine> {
+/// None if it would be too much to look at.
+pub(crate) fn diff(before: &[u8], after: &[u8]) -> Option<Vec<DiffLine>> {
+    let is_small = |body: &[u8]| i32::try_from(body.len()).is_ok_and(|bytes| bytes <= LARGEST);
+    (is_small(before) && is_small(after)).then(|| by_line(before, after))
+}
+
+fn by_line(before: &[u8], after: &[u8]) -> Vec<DiffLine> {
     let (before, after) = (readable(before), readable(after));
     let (before, after): (Vec<&str>, Vec<&str>) = (before.lines().collect(), after.lines().collect());
     let head = before.iter().zip(&after).take_while(|(one, other)| one == other).count();
@@ -77,13 +85,14 @@ mod tests {
 
     #[test]
     fn what_changed_stands_between_what_did_not() {
-        let lines = diff(br#"{"a":1,"b":[1,2],"c":3}"#, br#"{"a":1,"b":[1,5,2],"c":4}"#);
+        let lines = by_line(br#"{"a":1,"b":[1,2],"c":3}"#, br#"{"a":1,"b":[1,5,2],"c":4}"#);
         let changed: Vec<_> = lines.iter().filter(|line| !matches!(line, DiffLine::Same(_))).collect();
         let [added, removed, other] = changed.as_slice() else { panic!("{lines:?}") };
         assert_eq!(**added, DiffLine::Added("    5,".to_owned()));
         assert_eq!(**removed, DiffLine::Removed("  \"c\": 3".to_owned()));
         assert_eq!(**other, DiffLine::Added("  \"c\": 4".to_owned()));
-        assert!(diff(b"\xff", b"\xff").iter().all(|line| matches!(line, DiffLine::Same(_))));
-        assert_eq!(diff(b"a", b"b"), [DiffLine::Removed("a".to_owned()), DiffLine::Added("b".to_owned())]);
+        assert!(by_line(b"\xff", b"\xff").iter().all(|line| matches!(line, DiffLine::Same(_))));
+        assert_eq!(diff(b"a", &b"b".repeat(200_000)), None);
+        assert_eq!(by_line(b"a", b"b"), [DiffLine::Removed("a".to_owned()), DiffLine::Added("b".to_owned())]);
     }
 }

@@ -9,7 +9,10 @@ use time::OffsetDateTime;
 use tokio_postgres::Row;
 use uuid::Uuid;
 
-use crate::{Audited, Console, Refusal};
+use crate::{
+    Audited, Console, Refusal,
+    diff::{self, diff},
+};
 
 /// Where a letter stands.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
@@ -109,8 +112,8 @@ pub struct Edit {
     pub at: OffsetDateTime,
     /// The letter's version before it.
     pub version: i32,
-    /// What changed, line by line.
-    pub diff: Vec<DiffLine>,
+    /// What changed, line by line; none where that is too much to look at.
+    pub diff: Option<Vec<DiffLine>>,
 }
 
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
@@ -229,7 +232,7 @@ impl Console {
                     &[&late, &id],
                 ),
                 (include_str!("letter/deaths.sql"), &[&id]),
-                (include_str!("letter/edits.sql"), &[&id]),
+                (include_str!("letter/edits.sql"), &[&id, &diff::LARGEST]),
                 (include_str!("letter/runs.sql"), &[&id]),
                 (include_str!("letter/audit.sql"), &[&id]),
             ])
@@ -272,7 +275,7 @@ impl Edit {
             account: row.try_get(1)?,
             at: row.try_get(2)?,
             version: row.try_get(3)?,
-            diff: crate::diff::diff(row.try_get(4)?, row.try_get(5)?),
+            diff: row.try_get::<_, Option<_>>(4)?.zip(row.try_get(5)?).and_then(|(before, after)| diff(before, after)),
         })
     }
 }

@@ -27,7 +27,7 @@ pub struct Edited {
     pub edit: Uuid,
     /// The letter's version now.
     pub version: i32,
-    pub diff: Vec<DiffLine>,
+    pub diff: Option<Vec<DiffLine>>,
     /// Whether it can be retried now.
     pub readable: bool,
 }

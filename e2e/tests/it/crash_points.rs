@@ -134,11 +134,16 @@ async fn notification_worker_may_die_anywhere() {
     dies_everywhere(NOTIFICATION, EFFECTS.into_iter().chain(own)).await;
 }
 
-/// The same with a process that does what the invariants forbid: then it must be seen that something is wrong.
+/// The same with a process that does what the invariants forbid: then it must be seen that something is wrong, and
+/// without the mistake all must be well within the same time.
 async fn is_seen(index: usize, mistake: Mistake, point: Point) {
+    const WITHIN: Duration = Duration::from_secs(15);
+    let mut crashing = Crashing::start(index).await;
+    crashing.die(point, most(point).min(2), None).await;
+    crashing.reconcile(WITHIN).await;
     let mut crashing = Crashing::start(index).await;
     crashing.die(point, most(point).min(2), Some(mistake)).await;
-    let looked = tokio::spawn(crashing.reconcile(Duration::from_secs(15))).await;
+    let looked = tokio::spawn(crashing.reconcile(WITHIN)).await;
     assert!(looked.is_err_and(|error| error.is_panic()), "nobody has seen that {mistake:?} was wrong");
 }
 

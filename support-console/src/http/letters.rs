@@ -208,7 +208,7 @@ fn edits(content: &mut Html, letter: &LetterPage, sight: Sight) {
     html!(*content, "<section class=\"card\" aria-labelledby=\"edits\"><h2 id=\"edits\">What was edited</h2>");
     for edit in &letter.edits {
         html!(*content, "<details open><summary>" (edit.account) ", " (At(edit.at)) "</summary>");
-        mend::diff(content, &edit.diff, sight);
+        mend::diff(content, edit.diff.as_deref(), sight);
         html!(*content, "</details>");
     }
     html!(*content, "</section>");

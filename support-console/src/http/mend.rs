@@ -126,7 +126,7 @@ fn page(session: &Session, letter: &LetterPage, status: StatusCode, typed: &Type
 }
 
 /// What changed, a line each.
-pub(super) fn diff(content: &mut Html, lines: &[DiffLine], sight: Sight) {
+pub(super) fn diff(content: &mut Html, lines: Option<&[DiffLine]>, sight: Sight) {
     if !sight.sees_all() {
         html!(
             *content,
@@ -134,6 +134,10 @@ pub(super) fn diff(content: &mut Html, lines: &[DiffLine], sight: Sight) {
         );
         return;
     }
+    let Some(lines) = lines else {
+        html!(*content, "<p class=\"soft\">It is too large to be compared here.</p>");
+        return;
+    };
     html!(*content, "<pre class=\"diff\" tabindex=\"0\" aria-label=\"What changed\">");
     for line in lines.iter().take(2_000) {
         match line {

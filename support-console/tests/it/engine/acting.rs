@@ -59,7 +59,8 @@ async fn an_edit_keeps_the_original_and_what_was_edited_arrives() {
     assert!(matches!(edit(line.version, "{}").await, Err(Refusal::EditNotApplied(_))));
     assert!(matches!(edit(line.version + 1, &mended).await, Err(Refusal::ChangedSince { .. })));
     let edited = edit(line.version, &mended).await.unwrap();
-    assert!(edited.diff.contains(&DiffLine::Added("      \"deed\": \"succeed\"".to_owned())), "{:?}", edited.diff);
+    let diff = edited.diff.unwrap();
+    assert!(diff.contains(&DiffLine::Added("      \"deed\": \"succeed\"".to_owned())), "{diff:?}");
     assert!(matches!(edit(line.version, &mended).await, Err(Refusal::ChangedSince { .. })));
     let headers = stage.console.edit(&operator("olga"), line.id, edited.version, None, Some(&json!({"a": 1}))).await;
     assert!(matches!(headers, Err(Refusal::EditNotApplied(_))));
