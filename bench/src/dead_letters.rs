@@ -172,6 +172,8 @@ async fn ask(console: &Console, admin: &Client) -> Result<()> {
         format!("group:{group}"),
         "reason:\"number seven\"".to_owned(),
         "reason:answer".to_owned(),
+        // Words that all have, but never one after the other.
+        "reason:\"answer number\"".to_owned(),
         "reason:nowhere".to_owned(),
         "product:P001 AND NOT reason:seven".to_owned(),
         "queue:payment.* OR type:none".to_owned(),

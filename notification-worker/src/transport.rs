@@ -217,9 +217,10 @@ impl Ways {
         if let Some(log) = &self.log {
             return log.send(&letter.to, letter).await;
         }
+        // A dialogue is large (20 KB for mail): only who has one makes room for it.
         match (&letter.to, &self.email, &self.sms) {
-            (Address::Email(to), Some(email), _) => email.send(to, letter).await,
-            (Address::Phone(to), _, Some(sms)) => sms.send(to, letter).await,
+            (Address::Email(to), Some(email), _) => Box::pin(email.send(to, letter)).await,
+            (Address::Phone(to), _, Some(sms)) => Box::pin(sms.send(to, letter)).await,
             (to, ..) => Err(NotSent::Away(format!("{} is not set up", to.channel().as_str()))),
         }
     }

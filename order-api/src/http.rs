@@ -65,7 +65,7 @@ type SharedState = axum::extract::State<Arc<State>>;
 pub(crate) fn routes(state: State, tokens: Tokens) -> Router {
     let (router, described) = described().split_for_parts();
     let documents = docs::Documents::new(&openapi::document(&described));
-    router.layer(Extension(documents)).layer(Extension(tokens)).with_state(Arc::new(state))
+    router.layer((Extension(documents), Extension(tokens))).with_state(Arc::new(state))
 }
 
 /// Every route with its description: `routes!` takes no handler that has none.

@@ -6,16 +6,16 @@
 //! pass as well. (A batch may fail by chance over a signature on the edge, made so by the owner of the key; then it is
 //! the single check that says yes.) Keys are of the kind that leaves forgers no room: see [`key`].
 
+mod canonical;
 pub(crate) mod key;
 
 use std::sync::Arc;
 
+pub(crate) use self::canonical::Canonical;
+use self::key::{Key, KeyId, Keys, Name};
 use base64::{Engine as _, engine::general_purpose::STANDARD};
 use common::{db::DbError, ids::UserId};
 use ed25519_dalek::{Signature, verify_batch};
-use serde_json::{Map, Value};
-
-use self::key::{Key, KeyId, Keys, Name};
 
 /// So many are checked together, in less than a millisecond; then others have their turn.
 pub(crate) const TOGETHER: usize = 32;
@@ -59,22 +59,6 @@ fn parse(text: &str) -> Option<(KeyId, Signature)> {
 fn is_canonical(point: &[u8; 32]) -> bool {
     let [first, middle @ .., last] = point;
     !(*first >= 0xed && middle.iter().all(|byte| *byte == 0xff) && last & 0x7f == 0x7f)
-}
-
-/// A JSON object of which parts are left out before it is written in its RFC 8785 form.
-pub(crate) struct Canonical(Map<String, Value>);
-
-impl Canonical {
-    /// An error means that there is a number in it beyond those of RFC 8785.
-    pub(crate) fn read(body: &[u8]) -> serde_json::Result<Self> {
-        serde_json::from_slice(body).map(Self)
-    }
-
-    /// Leaves a field out from now on, and writes the rest.
-    pub(crate) fn without(&mut self, field: &str) -> serde_json::Result<Vec<u8>> {
-        self.0.remove(field);
-        serde_json_canonicalizer::to_vec(&self.0)
-    }
 }
 
 /// Checks signatures.

@@ -10,6 +10,7 @@ use clap::Args;
 
 use crate::servers::home_for;
 use crate::site::{Backing, Purpose, lock};
+use crate::write_back::WriteBack;
 use crate::{project, say, signals, test};
 
 /// Measures throughput and latency in release, with fresh servers of its own
@@ -86,6 +87,7 @@ fn measure(backing: &Backing, arguments: &[String]) -> Result<ExitCode> {
     backing.start_while_building(&["--release", "--workspace", "--bins", "--exclude", "xtask", "--exclude", "e2e"])?;
     let binaries = project::target()?.join("release");
     let management = backing.management_url.as_ref();
+    let _early = WriteBack::early();
     say::step("measuring");
     let status = signals::run(
         Command::new(binaries.join("bench"))

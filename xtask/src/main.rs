@@ -22,6 +22,7 @@ mod staff;
 mod test;
 mod token;
 mod up;
+mod write_back;
 
 use std::process::ExitCode;
 

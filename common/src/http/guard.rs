@@ -3,7 +3,7 @@
 use std::{panic::AssertUnwindSafe, pin::pin, time::Duration};
 
 use axum::{
-    extract::{MatchedPath, Request},
+    extract::{MatchedPath, Request, State},
     http::{HeaderName, HeaderValue, StatusCode, header::CONNECTION},
     middleware::Next,
     response::{IntoResponse as _, Response},
@@ -15,6 +15,7 @@ use tokio_util::sync::CancellationToken;
 use super::{
     code::{Code, codes},
     health::PAGES,
+    origin::Origins,
     problem::Problem,
     visit::{self, Visit},
 };
@@ -23,7 +24,11 @@ use crate::trace::{self, Serving};
 pub(super) const TRACEPARENT: HeaderName = HeaderName::from_static("traceparent");
 
 /// After the stop, a connection ends with the answer that is given on it.
-pub(super) async fn guard(stop: CancellationToken, mut request: Request, next: Next) -> Response {
+pub(super) async fn guard(
+    State((stop, origins)): State<(CancellationToken, Origins)>,
+    mut request: Request,
+    next: Next,
+) -> Response {
     let began = Instant::now();
     let Some(visit) = request.extensions().get::<Visit>().cloned() else {
         return Problem::internal().into_response();
@@ -32,15 +37,17 @@ pub(super) async fn guard(stop: CancellationToken, mut request: Request, next: N
     let mut span = path.as_ref().and_then(|path| begin_span(path.as_str(), &mut request));
     let is_page = path.as_ref().is_some_and(|path| PAGES.contains(&path.as_str()));
     let answer = async {
-        if is_page {
-            return next.run(request).await;
-        }
-        match visit.admit(&request) {
-            Ok(_turn) => next.run(request).await,
+        let _turn = match visit.admit(&request) {
+            _ if is_page => None,
+            Ok(turn) => Some(turn),
             Err(problem) => {
                 visit.discard(request.into_body()).await;
-                problem.into_response()
+                return problem.into_response();
             }
+        };
+        match origins.admit(&request) {
+            Ok(()) => next.run(request).await,
+            Err(problem) => problem.into_response(),
         }
     };
     let mut answer = pin!(AssertUnwindSafe(answer).catch_unwind());

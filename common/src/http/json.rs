@@ -100,13 +100,13 @@ impl<S: Send + Sync> FromRequest<S> for JsonText {
     }
 }
 
-/// The most bytes a body may have: an [`Extension`](axum::Extension), which some routes set for themselves.
+/// The most bytes a body may have, where that is not what the settings say: an [`Extension`](axum::Extension) of a route.
 #[derive(Debug, Clone, Copy)]
 pub struct BodyLimit(pub usize);
 
 pub(super) async fn read(request: Request) -> Result<Vec<u8>, Problem> {
-    let limit = request.extensions().get::<BodyLimit>().map_or(0, |limit| limit.0);
     let visit = request.extensions().get::<Visit>().cloned().ok_or_else(Problem::internal)?;
+    let limit = request.extensions().get::<BodyLimit>().map_or(visit.house.largest_body, |limit| limit.0);
     let too_large = || Problem::new(codes::BODY_TOO_LARGE, format!("the body is larger than {limit} bytes"));
     let declared = usize::try_from(request.body().size_hint().lower()).unwrap_or(usize::MAX);
     // Whoever asks first need not send what will not be read.

@@ -12,8 +12,6 @@ use axum::{
         header::{AUTHORIZATION, CONTENT_TYPE, ETAG, HOST, IF_NONE_MATCH, ORIGIN, RETRY_AFTER, WWW_AUTHENTICATE},
         uri::Authority,
     },
-    middleware::Next,
-    response::{IntoResponse as _, Response},
 };
 use tower_http::cors::{AllowOrigin, CorsLayer};
 
@@ -56,6 +54,15 @@ impl Origins {
             HeaderValue::from_str(origin).map_err(|_| bad())
         });
         Ok(Self(Arc::new(origins.collect::<Result<_, _>>()?)))
+    }
+
+    /// Refuses what may change something, if a page of a foreign site asks for it.
+    pub(super) fn admit(&self, request: &Request) -> Result<(), Problem> {
+        if self.allow(request.method(), request.headers()) {
+            return Ok(());
+        }
+        let message = "a page of another site may not do this; allow its origin, if it should";
+        Err(Problem::new(codes::CROSS_SITE_REQUEST, message))
     }
 
     /// Lets the pages of allowed sites, if there are any, read what they are answered.
@@ -106,15 +113,6 @@ impl Origins {
 fn is_host(origin: &HeaderValue, host: Option<&HeaderValue>) -> bool {
     let (Ok(origin), Some(Ok(host))) = (origin.to_str(), host.map(HeaderValue::to_str)) else { return false };
     origin.split_once("://").is_some_and(|(_, authority)| authority.eq_ignore_ascii_case(host))
-}
-
-/// Refuses what may change something, if a page of a foreign site asks for it.
-pub(super) async fn refuse_foreign(origins: Origins, request: Request, next: Next) -> Response {
-    if origins.allow(request.method(), request.headers()) {
-        return next.run(request).await;
-    }
-    Problem::new(codes::CROSS_SITE_REQUEST, "a page of another site may not do this; allow its origin, if it should")
-        .into_response()
 }
 
 #[cfg(test)]

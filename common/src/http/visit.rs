@@ -44,6 +44,7 @@ pub(super) struct House {
     proxies: Vec<IpAddr>,
     pub(super) answer_within: Duration,
     body_within: Duration,
+    pub(super) largest_body: usize,
     most_requests: usize,
     requests: AtomicUsize,
 }
@@ -55,6 +56,7 @@ impl House {
             proxies: settings.trusted_proxies.iter().map(IpAddr::to_canonical).collect(),
             answer_within: Duration::from_millis(settings.request_timeout_ms),
             body_within: Duration::from_millis(settings.body_timeout_ms),
+            largest_body: settings.body_limit_bytes,
             most_requests: settings.most_requests,
             requests: AtomicUsize::new(0),
         }

@@ -118,7 +118,7 @@ pub(super) async fn create(
         Ok(request) => request,
         Err(problem) => {
             drop(place);
-            return Err(unread(&state, &tokens, &visit, &body, problem).await);
+            return Err(Box::pin(unread(&state, &tokens, &visit, &body, problem)).await);
         }
     };
     let key = once::key(&headers)?;
@@ -130,7 +130,7 @@ pub(super) async fn create(
         Ok(user_id) => user_id,
         Err(problem) => {
             drop(place);
-            return Err(unbelieved(&state, &body, problem, Asker::Anybody).await);
+            return Err(Box::pin(unbelieved(&state, &body, problem, Asker::Anybody)).await);
         }
     };
     let written = |key: Option<_>| {
@@ -141,7 +141,7 @@ pub(super) async fn create(
     };
     let (text, once) = match written(key) {
         Ok(written) => written,
-        Err(_) => return Err(unbelieved(&state, &body, unsignable(), Asker::Known).await),
+        Err(_) => return Err(Box::pin(unbelieved(&state, &body, unsignable(), Asker::Known)).await),
     };
     let signed = match &state.signatures {
         Some(_) => Some(Signed::new(user_id.clone(), &request.signature, text)?),

@@ -271,7 +271,8 @@ pub(super) enum Order {
     },
     /// Note that you have paid a customer back, in another way, what the gateway refuses for good to give back
     #[command(after_help = "\
-The order is refunded then, and the customer is told so. `order show` says what is owed. The same again changes nothing.")]
+An order that is off counts as refunded then, and its customer is told; one that another payment has paid stays paid.
+`order show` says what is owed. The same again changes nothing.")]
     PaidBack {
         order: String,
         /// By what it can be found, such as the number of the bank transfer

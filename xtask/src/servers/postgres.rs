@@ -165,7 +165,7 @@ impl Postgres {
             "# Written at every start.\n\
              listen_addresses = '127.0.0.1'\nport = {port}\nunix_socket_directories = '{socket_dir}'\ncluster_name = 'conveyor'\n\
              max_connections = 200\nshared_buffers = 256MB\n\
-             fsync = {safe}\nfull_page_writes = {safe}\nsynchronous_commit = on\nwal_compression = on\n\
+             fsync = {safe}\nfull_page_writes = {safe}\nsynchronous_commit = on\nwal_compression = lz4\n\
              max_wal_size = 4GB\nmin_wal_size = {kept_mb}MB\ncheckpoint_timeout = 15min\nautovacuum_naptime = 10s\n\
              timezone = 'UTC'\nlog_timezone = 'UTC'\n"
         );

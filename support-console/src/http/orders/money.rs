@@ -69,7 +69,8 @@ fn owing(content: &mut Html, session: &Session, id: &str, owed: &Owed, letters: 
     }
     if *only_by_hand {
         html!(*content, "<p>To have the gateway asked once more, retry the letter. Where that is of no use, pay the customer back in "
-            "another way, such as a bank transfer, and note that here: the order is then refunded, and the customer is told.</p>");
+            "another way, such as a bank transfer, and note that here. An order that is off counts as refunded then, and its customer is told; one that another payment has "
+            "paid stays paid.</p>");
         by_hand(content, session, id, transaction_id);
     }
     html!(*content, "</section>");
