@@ -1,6 +1,9 @@
 //! A vhost of the broker for one test.
 
-use std::{collections::BTreeMap, time::Duration};
+use std::{
+    collections::BTreeMap,
+    time::{Duration, Instant},
+};
 
 use hyper::{Method, StatusCode};
 use lapin::{
@@ -120,8 +123,16 @@ impl Vhost {
 
     /// A connection of its own, which the caller may break.
     pub async fn connect(&self) -> Connection {
-        let properties = ConnectionProperties::default().with_connection_name("test".into());
-        Connection::connect(&self.url(), properties).await.expect("connecting to the broker")
+        // A broker with too much to do may refuse a connection to a vhost that it has just made.
+        let began = Instant::now();
+        loop {
+            let properties = ConnectionProperties::default().with_connection_name("test".into());
+            match Connection::connect(&self.url(), properties).await {
+                Ok(connection) => return connection,
+                Err(error) => assert!(began.elapsed() < LONG, "cannot connect to the broker: {error}"),
+            }
+            tokio::time::sleep(Duration::from_millis(100)).await;
+        }
     }
 
     /// A fresh channel on the harness's connection.

@@ -134,6 +134,12 @@ pub enum Opened {
 /// Opens a parcel. An unreadable event is returned by itself, its neighbours unharmed; an error means that
 /// the whole body is no parcel.
 pub fn open(body: &[u8]) -> Result<Vec<Opened>, String> {
+    // Nearly always all are well. Only otherwise each is looked at by itself, which reads everything once more.
+    if let Ok(events) = serde_json::from_slice::<Vec<Event>>(body)
+        && (1..=MOST_EVENTS).contains(&events.len())
+    {
+        return Ok(events.into_iter().map(Opened::Event).collect());
+    }
     let raws: Vec<&RawValue> =
         serde_json::from_slice(body).map_err(|error| format!("not a batch of events: {error}"))?;
     if raws.is_empty() {

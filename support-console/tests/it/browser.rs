@@ -129,6 +129,11 @@ async fn support_finds_what_failed_mends_it_and_sees_it_arrive() {
         browser.until_text(words).await;
         looks.at(name).await;
     }
+    let owed = world.owed_order().await;
+    browser.open(&at(&format!("/orders/{owed}"))).await;
+    browser.until_text("is owed to the customer").await;
+    browser.click("summary").await;
+    looks.at("order-owed").await;
     keyboard_reaches_the_content_first(&browser, &at("/")).await;
 
     browser.click("form[action='/logout'] button").await;
