@@ -87,6 +87,9 @@ pub const MISTAKES: [(Mistake, &str); 4] = [
     (Mistake::RecordAfterAck, "record after ack"),
 ];
 
+#[cfg(all(feature = "crash-points", not(debug_assertions)))]
+compile_error!("crash points are for tests, and this is a release build: leave `e2e` out of it (`--exclude e2e`)");
+
 #[cfg(feature = "crash-points")]
 mod armed {
     use std::sync::{

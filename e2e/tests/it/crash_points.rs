@@ -4,7 +4,7 @@
 use std::{collections::BTreeMap, os::unix::process::ExitStatusExt as _, time::Duration};
 
 use common::crash::{MISTAKES, Mistake, POINTS, Point};
-use e2e::{Database, LONG, Vhost};
+use e2e::{Database, LONG, Process, Vhost};
 use nix::{libc::SIGABRT, sys::signal::Signal};
 
 use crate::line::{AFTER_A_CRASH, Line, Load};
@@ -47,34 +47,53 @@ impl Crashing {
 
     /// Lets the process die at a point while orders come in, and starts it again.
     async fn die(&mut self, point: Point, passing: u32, mistake: Option<Mistake>) {
-        let process = &mut self.line.processes[self.index];
-        process.set("CONVEYOR_CRASH", &format!("{}:{passing}", name(point)));
         if let Some(mistake) = mistake {
-            process.set("CONVEYOR_MISTAKE", MISTAKES.iter().find(|(its, _)| *its == mistake).unwrap().1);
+            let name = MISTAKES.iter().find(|(its, _)| *its == mistake).unwrap().1;
+            self.process().set("CONVEYOR_MISTAKE", name);
         }
-        assert!(process.terminate().await.success(), "{} does not stop in good order", process.name());
-        process.start().await;
+        self.process().set("CONVEYOR_CRASH", &format!("{}:{passing}", name(point)));
+        self.restart().await;
         // Of any other point it may die before it is ready: there is work at once.
         let is_at_stop = matches!(point, Point::StopBegun | Point::StopDrained);
         if is_at_stop {
-            process.wait_ready().await;
+            self.process().wait_ready().await;
         }
         let load = Load::begin(&self.line, ORDERS, 8);
-        let process = &mut self.line.processes[self.index];
         if is_at_stop {
-            process.signal(Signal::SIGTERM);
+            self.process().signal(Signal::SIGTERM);
         }
+        self.until_dead(point).await;
+        self.revive().await;
+        load.finish().await;
+    }
+
+    fn process(&mut self) -> &mut Process {
+        &mut self.line.processes[self.index]
+    }
+
+    async fn restart(&mut self) {
+        let process = self.process();
+        assert!(process.terminate().await.success(), "{} does not stop in good order", process.name());
+        process.start().await;
+    }
+
+    async fn until_dead(&mut self, point: Point) {
+        let process = self.process();
         let what = format!("{} dies at {}", process.name(), name(point));
         let pid = process.pid();
         println!("{what}");
         let ended = tokio::time::timeout(LONG, process.wait()).await.unwrap_or_else(|_| panic!("{what} ({pid:?})"));
         assert_eq!(ended.signal(), Some(SIGABRT), "{what}: {ended:?}");
+    }
+
+    /// Starts it as it should be.
+    async fn revive(&mut self) {
+        let process = self.process();
         process.set("CONVEYOR_CRASH", "");
         process.set("CONVEYOR_MISTAKE", "");
         process.start().await;
         process.wait_ready().await;
         self.let_leases_end().await;
-        load.finish().await;
     }
 
     /// What it had in hand is nobody's now.
@@ -132,6 +151,50 @@ async fn notification_worker_may_die_anywhere() {
     // It announces nothing.
     let own = [Point::BatchTaken, Point::BatchHandled, Point::BatchAcknowledged, Point::StopBegun, Point::StopDrained];
     dies_everywhere(NOTIFICATION, EFFECTS.into_iter().chain(own)).await;
+}
+
+/// What one death leaves in the outbox is swept by the next process, which dies of that.
+#[tokio::test]
+async fn a_sweeper_may_die_of_what_it_sweeps() {
+    for index in [API, INVENTORY, PAYMENT] {
+        let mut crashing = Crashing::start(index).await;
+        for point in [Point::SweepClaimed, Point::SweepPublished] {
+            crashing.process().set("CONVEYOR_CRASH", &format!("{}:1", name(Point::OutboxCommitted)));
+            crashing.restart().await;
+            let load = Load::begin(&crashing.line, ORDERS, 8);
+            crashing.until_dead(Point::OutboxCommitted).await;
+            crashing.let_leases_end().await;
+            crashing.process().set("CONVEYOR_CRASH", &format!("{}:1", name(point)));
+            crashing.process().start().await;
+            crashing.until_dead(point).await;
+            crashing.revive().await;
+            load.finish().await;
+        }
+        crashing.reconcile(AFTER_A_CRASH).await;
+    }
+}
+
+/// As long as its table takes nothing, a worker splits its batches, and hands over what was in them to be tried later.
+#[tokio::test]
+async fn a_worker_may_die_while_it_splits_a_batch_or_hands_it_over() {
+    let mut crashing = Crashing::start(INVENTORY).await;
+    let database = crashing.line.database.connect().await;
+    let refuse = "CREATE FUNCTION inventory.refuse() RETURNS trigger LANGUAGE plpgsql AS
+                  $$ BEGIN RAISE EXCEPTION 'not now'; END $$";
+    database.batch_execute(refuse).await.unwrap();
+    for (point, passing) in [(Point::BatchSplit, 1), (Point::BatchSplit, 2), (Point::BatchHandedOver, 1)] {
+        crashing.process().set("CONVEYOR_CRASH", &format!("{}:{passing}", name(point)));
+        crashing.restart().await;
+        let trigger = "CREATE TRIGGER refuses BEFORE INSERT ON inventory.reservations
+                       FOR EACH ROW EXECUTE FUNCTION inventory.refuse()";
+        database.batch_execute(trigger).await.unwrap();
+        let load = Load::begin(&crashing.line, ORDERS, 8);
+        crashing.until_dead(point).await;
+        database.batch_execute("DROP TRIGGER refuses ON inventory.reservations").await.unwrap();
+        crashing.revive().await;
+        load.finish().await;
+    }
+    crashing.reconcile(AFTER_A_CRASH).await;
 }
 
 /// The same with a process that does what the invariants forbid: then it must be seen that something is wrong, and
