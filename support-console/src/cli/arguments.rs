@@ -297,10 +297,11 @@ An order that is off counts as refunded then, and its customer is told; one that
 /// A password is read from standard input, or asked for at a terminal; it is never an argument.
 #[derive(Subcommand)]
 pub(super) enum Account {
-    /// Make an account
+    /// Make an account; its password is read from standard input
     Add {
+        /// Letters, digits, `.`, `_` and `-`
         name: String,
-        /// reader (looks), operator (retries, edits, discards, cancels orders) or admin (sees addresses whole)
+        /// reader (looks), operator (retries, edits, discards, cancels orders, notes what was paid back) or admin (sees to accounts too)
         #[arg(long)]
         role: String,
         /// Without a password: for programs, which use a token

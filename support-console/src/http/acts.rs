@@ -10,7 +10,10 @@ use common::{html, html::Html};
 use uuid::Uuid;
 
 use super::{Pages, letters::unknown, page::address, parameter, person::Signed, trouble::Trouble};
-use crate::{Action, LetterPage, LetterRun, Refusal, Scope, State as Stands, Steps, Who};
+use crate::{
+    Action, LetterPage, LetterRun, Refusal, Scope, State as Stands, Steps, Who,
+    advice::{Advice, Helps},
+};
 
 /// So long the browser waits to show what became of it. What takes longer is seen when the page is loaded again.
 const PATIENCE: Duration = Duration::from_millis(1_500);
@@ -114,19 +117,25 @@ pub(super) fn said(content: &mut Html, letter: &LetterPage, query: Option<&str>)
         );
     }
     if let Some(run) = run {
-        let (class, words) = outcome(run);
+        let advice = Advice::about(&letter.line.death, &letter.line.reason);
+        let (class, words) = outcome(run, advice.is_some_and(|advice| advice.helps == Helps::Elsewhere));
         html!(*content, "<p class=\"notice" (class) "\" role=\"status\">" (words) "</p>");
     }
     html!(*content, "</div>");
 }
 
-fn outcome(run: &LetterRun) -> (&'static str, String) {
+fn outcome(run: &LetterRun, is_put_right_elsewhere: bool) -> (&'static str, String) {
     let (class, words) = match (run.action.as_str(), run.state.as_str()) {
         ("retry", "sent") => {
             ("", "It was sent again. There is no word yet of what became of it: load the page again to see.")
         }
         ("retry", "done") => (" good", "It was sent again, and its worker has said that it is done."),
         ("retry", "failed") => (" bad", "It was sent again, and it failed again: how is said above and below."),
+        ("discard", "done") if is_put_right_elsewhere => (
+            " good",
+            "It was discarded, and can be restored at any time. If its order still waits for something, such as money that \
+             is owed, this has not put it right: see the order's page.",
+        ),
         ("discard", "done") => (" good", "It was discarded. It can be restored at any time."),
         ("restore", "done") => (" good", "It was restored: it is failed again, and can be retried."),
         (_, "skipped") => return (" bad", format!("Nothing was done with it: {}.", run.why)),

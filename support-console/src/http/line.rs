@@ -105,7 +105,7 @@ fn queues(content: &mut Html, name: &'static str, lines: &[&QueueLine]) {
 fn after(kind: QueueKind) -> Html {
     let mut html = Html::default();
     if let QueueKind::Delay { ms } = kind {
-        html!(html, "<small>tried again after " (lasting(std::time::Duration::from_millis(ms).as_secs_f64())) "</small>");
+        html!(html, "<small>comes back after " (lasting(std::time::Duration::from_millis(ms).as_secs_f64())) "</small>");
     }
     html
 }

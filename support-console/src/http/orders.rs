@@ -49,7 +49,8 @@ pub(super) async fn all(
     let query = query.as_deref();
     let wanted = parameter(query, "q");
     let wanted = wanted.trim();
-    if let Ok(id) = wanted.parse::<OrderId>() {
+    // People write it in small letters, too.
+    if let Ok(id) = wanted.parse::<OrderId>().or_else(|_| wanted.to_ascii_uppercase().parse()) {
         return Ok(Redirect::to(&format!("/orders/{id}")).into_response());
     }
     let cursor = Some(parameter(query, "after")).filter(|cursor| !cursor.is_empty());

@@ -53,7 +53,7 @@ fn table(content: &mut Html, runs: &[Run]) {
         "<th scope=\"col\">Began</th></tr></thead><tbody>");
     for run in runs {
         html!(*content, "<tr><td class=\"reason\"><a href=\"/runs/" (run.id) "\">" (verb(run)) " " (Letters(run.total.into())) "</a><small>"
-            (which(&run.scope, 120)) "</small></td><td>" (chip(run.state)) "</td><td class=\"far\" data-name=\"how far\">");
+            (which(&run.scope, 120)) "</small></td><td>" (chip(run)) "</td><td class=\"far\" data-name=\"how far\">");
         progress(content, run);
         html!(*content, "</td><td data-name=\"by\">" (run.account) "</td><td data-name=\"began\">" (Ago(run.started_at)) "</td></tr>");
     }
@@ -100,10 +100,14 @@ fn state(state: RunState) -> (&'static str, &'static str) {
     }
 }
 
-fn chip(of: RunState) -> Html {
-    let (name, class) = state(of);
+fn chip(run: &Run) -> Html {
+    let (name, class) = state(run.state);
     let mut html = Html::default();
-    html!(html, "<span class=\"chip " (class) "\">" (name) "</span>");
+    if run.state == RunState::Finished && run.failed > 0 {
+        html!(html, "<span class=\"chip failed\">" (name) ", " (Count(run.failed.into())) " failed again</span>");
+    } else {
+        html!(html, "<span class=\"chip " (class) "\">" (name) "</span>");
+    }
     html
 }
 
@@ -139,7 +143,7 @@ pub(super) async fn show(
 }
 
 fn standing(content: &mut Html, session: &Session, run: &Run) {
-    html!(*content, "<section class=\"card do\" aria-label=\"How it stands\"><p class=\"state\">"(chip(run.state)));
+    html!(*content, "<section class=\"card do\" aria-label=\"How it stands\"><p class=\"state\">"(chip(run)));
     if let Some(finished) = run.finished_at {
         html!(*content, " "(Ago(finished)));
     }

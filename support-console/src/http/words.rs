@@ -9,7 +9,7 @@ pub(super) fn notice(status: &str) -> Html {
     let means = match status {
         "sent" => "",
         "pending" => "it is being sent, or will be",
-        "superseded" => "not sent, for something newer about the order was told first",
+        "superseded" => "not sent, for this was told before, or something newer was",
         "no_contact" => "not sent, for there is no address",
         "refused" => "not sent, for the address does not take it",
         _ => "",

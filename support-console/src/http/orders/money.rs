@@ -68,8 +68,8 @@ fn owing(content: &mut Html, session: &Session, id: &str, owed: &Owed, letters: 
         html!(*content, "</p>");
     }
     if *only_by_hand {
-        html!(*content, "<p>To have the gateway asked once more, retry the letter. Where that is of no use, pay the customer back in "
-            "another way, such as a bank transfer, and note that here. An order that is off counts as refunded then, and its customer is told; one that another payment has "
+        html!(*content, "<p>The gateway refuses for good. Pay the customer back in another way, such as a bank transfer, and note that "
+            "here; it is no use to retry the letter, unless the gateway's people say that it would be now. An order that is off counts as refunded then, and its customer is told; one that another payment has "
             "paid stays paid.</p>");
         by_hand(content, session, id, transaction_id);
     }
@@ -81,12 +81,11 @@ fn by_hand(content: &mut Html, session: &Session, id: &str, transaction_id: &str
         html!(*content, "<p class=\"soft\">To note that it was paid back takes the role operator.</p>");
         return;
     }
-    html!(*content, "<details><summary>Paid back by hand…</summary><form class=\"row\" method=\"post\" action=\"/orders/" (id)
+    html!(*content, "<details><summary>Paid back by hand…</summary><p>Say so once the money is on its way. This cannot be undone.</p><form class=\"row\" method=\"post\" action=\"/orders/" (id)
         "/paid-back\">" (Csrf(session)) "<input type=\"hidden\" name=\"transaction\" value=\"" (transaction_id)
-        "\"><div class=\"grow\"><label for=\"note\">By what it can be found, such as the number of the transfer</label>"
+        "\"><div class=\"grow\"><label for=\"note\">Number of the transfer, or another reference (the customer does not see it)</label>"
         "<input id=\"note\" name=\"note\" required maxlength=\"500\" autocomplete=\"off\"></div>"
-        "<button id=\"paid-back\" class=\"strong\">It was paid back by hand</button></form>"
-        "<p class=\"soft\">Say so once the money is on its way. This cannot be undone.</p></details>");
+        "<button id=\"paid-back\" class=\"strong\">It was paid back by hand</button></form></details>");
 }
 
 /// Of money that has gone back: whether it went twice, and which letters need nothing any more.
