@@ -60,8 +60,8 @@ mod tests {
 
     #[test]
     fn the_services_words_are_explained() {
-        assert!(notice("superseded").as_str().contains("title=\"not sent, for something newer"));
-        assert!(notice("superseded").as_str().contains(">(not sent, for something newer"));
+        assert!(notice("superseded").as_str().contains("title=\"not sent, for this was told"));
+        assert!(notice("superseded").as_str().contains(">(not sent, for this was told"));
         assert_eq!(notice("sent").as_str(), "sent");
         let off = |detail| step("order.cancel_asked", Some(detail));
         assert_eq!(off("by the shop (olga)"), "called off by olga of the shop");
