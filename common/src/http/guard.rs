@@ -37,9 +37,10 @@ pub(super) async fn guard(
     let mut span = path.as_ref().and_then(|path| begin_span(path.as_str(), &mut request));
     let is_page = path.as_ref().is_some_and(|path| PAGES.contains(&path.as_str()));
     let answer = async {
-        let _turn = match visit.admit(&request) {
-            _ if is_page => None,
-            Ok(turn) => Some(turn),
+        // The operators' pages are nobody's turn and count for nobody.
+        let turn = (!is_page).then(|| visit.admit(&request)).transpose();
+        let _turn = match turn {
+            Ok(turn) => turn,
             Err(problem) => {
                 visit.discard(request.into_body()).await;
                 return problem.into_response();

@@ -301,7 +301,7 @@ pub(super) enum Account {
     Add {
         /// Letters, digits, `.`, `_` and `-`
         name: String,
-        /// reader (looks), operator (retries, edits, discards, cancels orders, notes what was paid back) or admin (sees to accounts too)
+        /// reader (looks), operator (retries, edits, discards, cancels orders, notes what was paid back) or admin (also sees addresses whole)
         #[arg(long)]
         role: String,
         /// Without a password: for programs, which use a token
