@@ -5,6 +5,7 @@
 //! A harness has no errors to return: it panics, which is how a test hears of it.
 #![expect(clippy::panic, clippy::expect_used, reason = "a harness fails by panicking")]
 
+pub mod books;
 mod browser;
 mod clean;
 mod console;
@@ -28,7 +29,7 @@ pub use console::{Console, Said};
 pub use database::{Database, PASSWORD};
 pub use logs::show_logs;
 pub use process::{Process, service_settings};
-pub use proxy::Proxy;
+pub use proxy::{Pass, Proxy};
 pub use sandbox::Sandbox;
 pub use server::Server;
 pub use sign::{SIGNING_KEY, signed, verification_key};

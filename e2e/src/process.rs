@@ -121,6 +121,12 @@ impl Process {
         &self.name
     }
 
+    /// Where it answers.
+    #[must_use]
+    pub fn url(&self) -> String {
+        format!("http://127.0.0.1:{}", self.port)
+    }
+
     #[must_use]
     pub fn pid(&self) -> Option<u32> {
         self.child.as_ref().and_then(Child::id)

@@ -3,6 +3,10 @@
 use std::{collections::BTreeMap, process::Stdio};
 
 use hyper::Method;
+use nix::{
+    sys::signal::{Signal, kill},
+    unistd::Pid,
+};
 use serde::{Deserialize, de::DeserializeOwned};
 use serde_json::{Value, json};
 use tokio::process::{Child, Command};
@@ -13,10 +17,28 @@ use crate::{
     wait::{LONG, eventually},
 };
 
+/// What cards do, and the number of one that does so.
+pub const CARDS: [(&str, &str); 14] = [
+    ("approved", "4111111111111111"),
+    ("declined", "4000000000000010"),
+    ("insufficient_funds", "4000000000000028"),
+    ("expired_card", "4000000000000036"),
+    ("slow", "4000000000000044"),
+    ("timeout", "4000000000000051"),
+    ("callback_lost", "4000000000000069"),
+    ("callback_twice", "4000000000000077"),
+    ("callback_first", "4000000000000085"),
+    ("error", "4000000000000093"),
+    ("async", "4000000000000101"),
+    ("async_declined", "4000000000000119"),
+    ("refund_refused", "4000000000000127"),
+    ("refund_async", "4000000000000135"),
+];
+
 /// A sandbox process on ports of its own; it ends when this is dropped.
 #[derive(Debug)]
 pub struct Sandbox {
-    _child: Child,
+    child: Child,
     http_port: u16,
     smtp_port: u16,
     pub http: Client,
@@ -128,12 +150,18 @@ impl Sandbox {
             http.get("/healthz").await.ok().filter(|answer| answer.status.is_success())
         })
         .await;
-        Self { _child: child, http_port, smtp_port, http }
+        Self { child, http_port, smtp_port, http }
     }
 
     #[must_use]
     pub fn url(&self) -> String {
         format!("http://127.0.0.1:{}", self.http_port)
+    }
+
+    /// Host and port of all but its mail server.
+    #[must_use]
+    pub fn address(&self) -> String {
+        format!("127.0.0.1:{}", self.http_port)
     }
 
     /// Where its mail server listens.
@@ -209,6 +237,12 @@ impl Sandbox {
         let body = json!({what: state}).to_string();
         let answer = self.http.send(Method::PUT, "/sandbox/faults", &[], body).await.expect("an answer");
         assert_eq!(answer.status, 200, "{}", answer.text());
+    }
+
+    pub fn signal(&self, signal: Signal) {
+        let pid = self.child.id().and_then(|pid| i32::try_from(pid).ok());
+        let Some(pid) = pid else { panic!("the sandbox has ended") };
+        kill(Pid::from_raw(pid), signal).expect("sending a signal");
     }
 
     async fn get<T: DeserializeOwned>(&self, path: &str) -> T {

@@ -6,9 +6,13 @@ use std::{
     process::Stdio,
 };
 
+use nix::{
+    sys::signal::{Signal, kill},
+    unistd::Pid,
+};
 use tokio::process::Command;
 
-use crate::environment::{needed, scratch};
+use crate::environment::{Url, needed, scratch};
 
 /// A private PostgreSQL or RabbitMQ; removed when dropped.
 #[derive(Debug)]
@@ -40,6 +44,12 @@ impl Server {
         self.variable(if self.kind == "postgres" { "DATABASE_URL" } else { "AMQP_URL" })
     }
 
+    /// Host and port.
+    #[must_use]
+    pub fn address(&self) -> String {
+        Url::parse(self.url()).address
+    }
+
     /// RabbitMQ's management.
     #[must_use]
     pub fn management_url(&self) -> &str {
@@ -66,6 +76,13 @@ impl Server {
     /// As a crash would.
     pub async fn kill(&mut self) {
         self.tell("kill").await;
+    }
+
+    /// To the node's process; only for RabbitMQ.
+    pub fn signal(&self, signal: Signal) {
+        let pid = std::fs::read_to_string(self.dir.join("rabbitmq.pid")).ok().and_then(|pid| pid.trim().parse().ok());
+        let Some(pid) = pid else { panic!("{} does not run", self.dir.display()) };
+        kill(Pid::from_raw(pid), signal).expect("sending a signal");
     }
 
     /// What it logged as wrong, lately.

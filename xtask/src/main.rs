@@ -4,6 +4,7 @@
 #![expect(unreachable_pub, reason = "a program has no outside; `pub` says what a module offers its neighbours")]
 
 mod bench;
+mod chaos;
 mod down;
 mod fuzz;
 mod http;
@@ -48,6 +49,7 @@ enum Task {
     Sign(sign::Arguments),
     Test(test::Arguments),
     Bench(bench::Arguments),
+    Chaos(chaos::Arguments),
     FuzzApi(fuzz::Arguments),
     Server(server::Arguments),
 }
@@ -63,6 +65,7 @@ fn main() -> ExitCode {
         Task::Sign(arguments) => sign::run(&arguments),
         Task::Test(arguments) => test::run(&arguments),
         Task::Bench(arguments) => bench::run(&arguments),
+        Task::Chaos(arguments) => chaos::run(&arguments),
         Task::FuzzApi(arguments) => fuzz::run(&arguments),
         Task::Server(arguments) => server::run(&arguments),
     });

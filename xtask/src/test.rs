@@ -57,17 +57,14 @@ fn run_tests(dir: &Path, backing: &Backing, arguments: &[String]) -> Result<bool
     let management = backing.management_url.clone();
     // Not `current_exe`: building the whole workspace may have put a new file in the place of this program's.
     let programs = project::target()?.join("debug");
-    let text = |path: &Path| path.display().to_string();
-    let variables: Variables = [
+    let mut variables = variables(&programs, dir);
+    for (key, value) in [
         ("CONVEYOR_TEST_DATABASE_URL", backing.database_url.clone()),
         ("CONVEYOR_TEST_AMQP_URL", backing.amqp_url.clone()),
         ("CONVEYOR_TEST_MANAGEMENT_URL", management.context("with AMQP_URL, tests need MANAGEMENT_URL too")?),
-        ("CONVEYOR_TEST_XTASK", text(&programs.join("xtask"))),
-        ("CONVEYOR_TEST_BIN_DIR", text(&programs)),
-        ("CONVEYOR_TEST_SERVERS_DIR", text(&own_servers(dir))),
-    ]
-    .map(|(key, value)| (key.to_owned(), value))
-    .into();
+    ] {
+        variables.insert(key.to_owned(), value);
+    }
     let mut command = if project::has_cargo_command("nextest")? {
         vec!["nextest", "run", "--workspace"]
     } else {
@@ -79,4 +76,16 @@ fn run_tests(dir: &Path, backing: &Backing, arguments: &[String]) -> Result<bool
     let passed = project::run_cargo(&command, &variables)?;
     signals::check()?;
     Ok(passed)
+}
+
+/// What the harness must know to start binaries, and servers of its own.
+pub fn variables(programs: &Path, dir: &Path) -> Variables {
+    let text = |path: &Path| path.display().to_string();
+    [
+        ("CONVEYOR_TEST_XTASK", text(&programs.join("xtask"))),
+        ("CONVEYOR_TEST_BIN_DIR", text(programs)),
+        ("CONVEYOR_TEST_SERVERS_DIR", text(&own_servers(dir))),
+    ]
+    .map(|(key, value)| (key.to_owned(), value))
+    .into()
 }
