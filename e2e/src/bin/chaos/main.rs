@@ -18,8 +18,8 @@ mod world;
 
 use std::{collections::BTreeMap, path::PathBuf, process::ExitCode, sync::Arc, time::Duration};
 
-use clap::Parser;
-use common::broker::topology::WORK_QUEUES;
+use clap::{Parser, builder::PossibleValuesParser};
+use common::{broker::topology::WORK_QUEUES, crash::MISTAKES};
 use e2e::books;
 use tokio::{
     signal::unix::{SignalKind, signal},
@@ -53,6 +53,9 @@ struct Arguments {
     /// Orders a second, flash sales come on top
     #[arg(long, default_value_t = 10.0, value_parser = rate)]
     rate: f64,
+    /// Has every process make a mistake that would be a disaster, such as "ack before commit": then this must fail
+    #[arg(long, value_parser = PossibleValuesParser::new(MISTAKES.map(|(_, name)| name)))]
+    mistake: Option<String>,
     /// Only say what would go wrong, the first of it
     #[arg(long)]
     plan: bool,
@@ -107,7 +110,7 @@ async fn run(arguments: &Arguments) -> bool {
     let sales = (lasts.as_secs() / FLASH_EVERY.as_secs() + 2) as usize;
     println!("chaos for {minutes} minutes, seed {seed}, {rate} orders a second");
     println!("starting PostgreSQL, {} nodes of RabbitMQ and all services", plan::NODES);
-    let world = Arc::new(World::make(seed, sales).await);
+    let world = Arc::new(World::make(seed, sales, arguments.mistake.as_deref()).await);
     let before = books::stock(&world.database).await;
     let shop = Shop::new(Arc::clone(&world));
     let (echo, listening) = Echo::start(world.vhost.url());

@@ -71,7 +71,7 @@ impl Service {
 }
 
 impl World {
-    pub async fn make(seed: u64, sales: usize) -> Self {
+    pub async fn make(seed: u64, sales: usize, mistake: Option<&str>) -> Self {
         let (postgres, first) = tokio::join!(Server::postgres(), Server::rabbitmq());
         let mut nodes = vec![first];
         while nodes.len() < NODES {
@@ -96,6 +96,7 @@ impl World {
             let to_broker = Proxy::among(nodes.iter().map(Server::address)).await;
             let mut settings = service_settings(schema, &database, &vhost);
             settings.extend(own_settings(schema, &sandbox, [&gateway, &mail]));
+            settings.extend(mistake.map(|it| ("CONVEYOR_MISTAKE".to_owned(), it.to_owned())));
             let mut through = |key: &str, url: String| settings.insert(key.to_owned(), url);
             through("CONVEYOR__DATABASE__URL", database.url_through(&to_database.address(), schema));
             through("CONVEYOR__BROKER__URL", vhost.url_through(&to_broker.address()));
