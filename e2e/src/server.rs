@@ -24,17 +24,31 @@ pub struct Server {
 
 impl Server {
     pub async fn postgres() -> Self {
-        Self::start_new("postgres").await
+        Self::start_new("postgres", None).await
     }
 
     pub async fn rabbitmq() -> Self {
-        Self::start_new("rabbitmq").await
+        Self::start_new("rabbitmq", None).await
     }
 
-    async fn start_new(kind: &'static str) -> Self {
+    /// One more node of the cluster of another, which runs.
+    pub async fn rabbitmq_joining(other: &Self) -> Self {
+        Self::start_new("rabbitmq", Some(other)).await
+    }
+
+    async fn start_new(kind: &'static str, joined: Option<&Self>) -> Self {
         let folder = std::env::var_os("CONVEYOR_TEST_SERVERS_DIR").map_or_else(std::env::temp_dir, PathBuf::from);
         let mut server = Self { kind, dir: scratch(&folder, kind), variables: BTreeMap::new() };
-        server.start().await;
+        let mut start = command(kind, "start", &server.dir);
+        for (option, variable) in [("--postgres", "CONVEYOR_TEST_POSTGRES"), ("--rabbitmq", "CONVEYOR_TEST_RABBITMQ")] {
+            if let Some(release) = std::env::var_os(variable) {
+                start.arg(option).arg(release);
+            }
+        }
+        if let Some(other) = joined {
+            start.arg("--join").arg(&other.dir);
+        }
+        server.variables = server.tell("start", start).await;
         server
     }
 
@@ -65,17 +79,17 @@ impl Server {
 
     /// Returns when it answers, on the same port as before.
     pub async fn start(&mut self) {
-        self.variables = self.tell("start").await;
+        self.variables = self.tell("start", command(self.kind, "start", &self.dir)).await;
     }
 
     /// In an orderly way.
     pub async fn stop(&mut self) {
-        self.tell("stop").await;
+        self.tell("stop", command(self.kind, "stop", &self.dir)).await;
     }
 
     /// As a crash would.
     pub async fn kill(&mut self) {
-        self.tell("kill").await;
+        self.tell("kill", command(self.kind, "kill", &self.dir)).await;
     }
 
     /// To the node's process; only for RabbitMQ.
@@ -98,9 +112,8 @@ impl Server {
         eprintln!("--- {}: {} complaints, the last of them\n{end}\n---", self.kind, complaints.len());
     }
 
-    async fn tell(&self, what: &str) -> BTreeMap<String, String> {
-        let mut command = Command::from(command(self.kind, what, &self.dir));
-        let output = command.kill_on_drop(true).output().await.expect("running CONVEYOR_TEST_XTASK");
+    async fn tell(&self, what: &str, command: std::process::Command) -> BTreeMap<String, String> {
+        let output = Command::from(command).kill_on_drop(true).output().await.expect("running CONVEYOR_TEST_XTASK");
         let said = String::from_utf8_lossy(&output.stdout).into_owned();
         assert!(
             output.status.success(),

@@ -8,17 +8,19 @@ use std::{env, fs};
 use anyhow::{Context, Result, bail};
 use clap::Args;
 
-use crate::servers::home_for;
+use crate::servers::{Releases, home_for};
 use crate::site::{Backing, Purpose, lock};
 use crate::write_back::WriteBack;
 use crate::{project, say, signals, test};
 
 /// Measures throughput and latency in release, with fresh servers of its own
 ///
-/// All options are the load generator's own, but for --data.
+/// All options are the load generator's own, but for --data, and for --rabbitmq and --postgres, which come first.
 #[derive(Args)]
 #[command(verbatim_doc_comment, disable_help_flag = true)]
 pub struct Arguments {
+    #[command(flatten)]
+    releases: Releases,
     /// Passed on to the load generator
     #[arg(trailing_var_arg = true, allow_hyphen_values = true)]
     arguments: Vec<String>,
@@ -38,7 +40,7 @@ pub fn run(arguments: &Arguments) -> Result<ExitCode> {
     if elsewhere.is_some() {
         require_reach(&dir)?;
     }
-    let backing = Backing::prepare(&dir, Purpose::Benchmark)?;
+    let backing = Backing::prepare(&dir, Purpose::Benchmark, &arguments.releases)?;
     let result = measure(&backing, &arguments.arguments);
     test::clear(&dir)?;
     if elsewhere.is_some() {

@@ -5,6 +5,7 @@ use std::process::{Command, ExitCode};
 use anyhow::Result;
 use clap::Args;
 
+use crate::servers::programs::Releases;
 use crate::site::lock;
 use crate::{project, signals, test};
 
@@ -26,7 +27,7 @@ pub fn run(arguments: &Arguments) -> Result<ExitCode> {
     project::build(&["--workspace", "--bins"])?;
     let programs = project::target()?.join("debug");
     let mut chaos = Command::new(programs.join("chaos"));
-    chaos.args(&arguments.arguments).envs(test::variables(&programs, &dir));
+    chaos.args(&arguments.arguments).envs(test::variables(&programs, &dir, &Releases::default()));
     if !arguments.arguments.iter().any(|argument| argument.starts_with("--logs")) {
         chaos.arg("--logs").arg(dir.join("logs"));
     }

@@ -10,7 +10,7 @@ use anyhow::{Context, Result, bail};
 use clap::Args;
 use serde_json::json;
 
-use crate::servers::show_end_of;
+use crate::servers::{Releases, show_end_of};
 use crate::site::{Backing, Purpose, lock, with_login};
 use crate::{http, ports, project, say, sign, signals, test, token};
 
@@ -47,7 +47,7 @@ pub fn run(arguments: &Arguments) -> Result<ExitCode> {
     let _turn = lock(&dir)?;
     test::clear(&dir)?;
     let schemathesis = install(&dir)?;
-    let backing = Backing::prepare(&dir, Purpose::Tests)?;
+    let backing = Backing::prepare(&dir, Purpose::Tests, &Releases::default())?;
     let result = fuzz(&dir, &backing, &schemathesis, arguments);
     test::clear(&dir)?;
     Ok(if result? { ExitCode::SUCCESS } else { ExitCode::FAILURE })

@@ -88,6 +88,11 @@ pub fn is_listening(port: u16) -> bool {
     }
 }
 
+/// Whether a program of that name listens on a port, where the system tells.
+pub fn is_held_by(port: u16, name: &str) -> bool {
+    holder(port).is_some_and(|(_, holder)| holder == name)
+}
+
 /// The first of `count` neighbouring free ports. They lie below the range from
 /// which systems choose ports for outgoing connections, so nobody gets one in the meantime.
 pub fn free_block(count: u16) -> Result<u16> {

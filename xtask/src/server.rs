@@ -2,19 +2,20 @@
 //! theirs. Says what came of it in `KEY=value` lines on stdout.
 
 use std::io::Write;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
-use anyhow::Result;
+use anyhow::{Context, Result};
 use clap::{Args, ValueEnum};
 
 use crate::project;
-use crate::servers::{self, Postgres, RabbitMq, Server, postgres, rabbitmq};
+use crate::servers::{self, Postgres, RabbitMq, Releases, Server, postgres, rabbitmq};
 
 /// Manages one private PostgreSQL or RabbitMQ (tests use this)
 ///
 /// Prints KEY=value lines: STATE, and the URLs. `status` exits 3 when the server is stopped.
-/// Superuser postgres/postgres, or guest/guest.
+/// Superuser postgres/postgres, or guest/guest. When all nodes of a cluster have died, each waits at its start
+/// for the others: start them at the same time.
 #[derive(Args)]
 #[command(verbatim_doc_comment)]
 pub struct Arguments {
@@ -32,6 +33,11 @@ pub struct Arguments {
     /// First start of PostgreSQL: survive a power cut too (fsync), which costs speed
     #[arg(long)]
     durable: bool,
+    /// First start of RabbitMQ: as another node of the cluster of the instance in this folder, which runs
+    #[arg(long, value_name = "DIR")]
+    join: Option<PathBuf>,
+    #[command(flatten)]
+    releases: Releases,
 }
 
 #[derive(Clone, Copy, ValueEnum)]
@@ -83,6 +89,7 @@ fn open(arguments: &Arguments) -> Result<Box<dyn Server>> {
                 durable: arguments.durable,
                 run_in: false,
                 database: "postgres".to_owned(),
+                programs: (&arguments.releases.postgres).into(),
             },
         )?),
         Kind::Rabbitmq => Box::new(RabbitMq::open(
@@ -94,7 +101,13 @@ fn open(arguments: &Arguments) -> Result<Box<dyn Server>> {
                 password: "guest".to_owned(),
                 vhost: "/".to_owned(),
                 eager_statistics: true,
+                programs: (&arguments.releases.rabbitmq).into(),
+                join: arguments.join.as_deref().map(existing).transpose()?,
             },
         )?),
     })
+}
+
+fn existing(dir: &Path) -> Result<PathBuf> {
+    dir.canonicalize().with_context(|| format!("--join: there is no folder {}", dir.display()))
 }

@@ -10,7 +10,7 @@ use anyhow::{Context, Result, bail};
 
 use crate::ports::{self, Ports};
 use crate::project::{self, Variables};
-use crate::servers::{self, Postgres, RabbitMq, Server, install, postgres, rabbitmq};
+use crate::servers::{self, Postgres, RabbitMq, Releases, Server, install, postgres, rabbitmq};
 
 /// What the servers are for.
 #[derive(Clone, Copy, PartialEq, Eq)]
@@ -34,13 +34,22 @@ pub struct Backing {
 
 impl Backing {
     /// Installs what is missing and settles who listens where; starts nothing.
-    pub fn prepare(dir: &Path, purpose: Purpose) -> Result<Self> {
+    pub fn prepare(dir: &Path, purpose: Purpose, releases: &Releases) -> Result<Self> {
         let given = |name: &str| env::var(name).ok().filter(|value| !value.is_empty());
         let (database, amqp) = (given("DATABASE_URL"), given("AMQP_URL"));
-        let wanted: Vec<_> = [(database.is_none(), install::POSTGRES), (amqp.is_none(), install::RABBITMQ)]
-            .into_iter()
-            .filter_map(|(private, package)| private.then_some(package))
-            .collect();
+        for (url, release) in [(&database, &releases.postgres), (&amqp, &releases.rabbitmq)] {
+            if url.is_some() && release.is_some() {
+                bail!("--rabbitmq and --postgres are for private servers: unset AMQP_URL, or DATABASE_URL");
+            }
+        }
+        let of_system = |url: &Option<String>, release: &Option<String>| url.is_none() && release.is_none();
+        let wanted: Vec<_> = [
+            (of_system(&database, &releases.postgres), install::POSTGRES),
+            (of_system(&amqp, &releases.rabbitmq), install::RABBITMQ),
+        ]
+        .into_iter()
+        .filter_map(|(wanted, package)| wanted.then_some(package))
+        .collect();
         install::ensure(&wanted)?;
         let fixed: Option<Ports> = (purpose == Purpose::Development).then_some(ports::DEVELOPMENT);
         let secret = |known: &str| {
@@ -59,6 +68,7 @@ impl Backing {
                         durable: purpose != Purpose::Tests,
                         run_in: purpose == Purpose::Benchmark,
                         database: if purpose == Purpose::Tests { "postgres" } else { "conveyor" }.to_owned(),
+                        programs: (&releases.postgres).into(),
                     },
                 )?;
                 let url = if purpose == Purpose::Benchmark { server.socket_url() } else { server.url() };
@@ -78,6 +88,8 @@ impl Backing {
                         password: secret("guest")?,
                         vhost: if fixed.is_some() { "conveyor" } else { "/" }.to_owned(),
                         eager_statistics: purpose == Purpose::Tests,
+                        programs: (&releases.rabbitmq).into(),
+                        join: None,
                     },
                 )?;
                 let urls = (server.url(), Some(server.management_url()));

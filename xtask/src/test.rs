@@ -7,7 +7,7 @@ use anyhow::{Context, Result};
 use clap::Args;
 
 use crate::project::{self, Variables};
-use crate::servers::{self, install};
+use crate::servers::{self, Releases, install};
 use crate::site::{Backing, Purpose, lock};
 use crate::{say, signals};
 
@@ -18,6 +18,8 @@ use crate::{say, signals};
 #[derive(Args)]
 #[command(verbatim_doc_comment)]
 pub struct Arguments {
+    #[command(flatten)]
+    releases: Releases,
     /// Passed on to `cargo nextest run`, or to `cargo test` if nextest is not installed
     #[arg(last = true)]
     arguments: Vec<String>,
@@ -27,10 +29,10 @@ pub fn run(arguments: &Arguments) -> Result<ExitCode> {
     let dir = project::local()?.join("test");
     let _turn = lock(&dir)?;
     clear(&dir)?;
-    let backing = Backing::prepare(&dir, Purpose::Tests)?;
+    let backing = Backing::prepare(&dir, Purpose::Tests, &arguments.releases)?;
     install::ensure(&install::SNIPPETS)?;
     install::ensure(&install::BROWSER)?;
-    let result = run_tests(&dir, &backing, &arguments.arguments);
+    let result = run_tests(&dir, &backing, arguments);
     clear(&dir)?;
     Ok(if result? { ExitCode::SUCCESS } else { ExitCode::FAILURE })
 }
@@ -51,13 +53,13 @@ fn own_servers(dir: &Path) -> std::path::PathBuf {
     dir.join("servers")
 }
 
-fn run_tests(dir: &Path, backing: &Backing, arguments: &[String]) -> Result<bool> {
+fn run_tests(dir: &Path, backing: &Backing, arguments: &Arguments) -> Result<bool> {
     // The binaries too: end-to-end tests start them.
     backing.start_while_building(&["--workspace", "--bins"])?;
     let management = backing.management_url.clone();
     // Not `current_exe`: building the whole workspace may have put a new file in the place of this program's.
     let programs = project::target()?.join("debug");
-    let mut variables = variables(&programs, dir);
+    let mut variables = variables(&programs, dir, &arguments.releases);
     for (key, value) in [
         ("CONVEYOR_TEST_DATABASE_URL", backing.database_url.clone()),
         ("CONVEYOR_TEST_AMQP_URL", backing.amqp_url.clone()),
@@ -71,7 +73,7 @@ fn run_tests(dir: &Path, backing: &Backing, arguments: &[String]) -> Result<bool
         say::step("cargo-nextest is not installed (`cargo install cargo-nextest --locked`): using `cargo test`");
         vec!["test", "--workspace"]
     };
-    command.extend(arguments.iter().map(String::as_str));
+    command.extend(arguments.arguments.iter().map(String::as_str));
     say::step(format!("testing: cargo {}", command.join(" ")));
     let passed = project::run_cargo(&command, &variables)?;
     signals::check()?;
@@ -79,13 +81,19 @@ fn run_tests(dir: &Path, backing: &Backing, arguments: &[String]) -> Result<bool
 }
 
 /// What the harness must know to start binaries, and servers of its own.
-pub fn variables(programs: &Path, dir: &Path) -> Variables {
+pub fn variables(programs: &Path, dir: &Path, releases: &Releases) -> Variables {
     let text = |path: &Path| path.display().to_string();
-    [
+    let mut variables: Variables = [
         ("CONVEYOR_TEST_XTASK", text(&programs.join("xtask"))),
         ("CONVEYOR_TEST_BIN_DIR", text(programs)),
         ("CONVEYOR_TEST_SERVERS_DIR", text(&own_servers(dir))),
     ]
     .map(|(key, value)| (key.to_owned(), value))
-    .into()
+    .into();
+    // What a test starts itself is of the same releases.
+    let Releases { rabbitmq, postgres } = releases;
+    for (key, release) in [("CONVEYOR_TEST_RABBITMQ", rabbitmq), ("CONVEYOR_TEST_POSTGRES", postgres)] {
+        variables.extend(release.clone().map(|release| (key.to_owned(), release)));
+    }
+    variables
 }

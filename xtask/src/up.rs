@@ -11,6 +11,7 @@ use clap::Args;
 
 use crate::ports::Ports;
 use crate::project::{self, Variables};
+use crate::servers::Releases;
 use crate::services::{self, CONSOLE, Needs, Service};
 use crate::site::{Backing, Purpose, Site, lock, password_of, with_login};
 use crate::{down, order, ports, say, sign, signals, staff, token};
@@ -31,6 +32,9 @@ pub struct Arguments {
     /// --set order-api:orders.times.deadline_ms=5000
     #[arg(long = "set", value_name = "SERVICE:NAME=VALUE", verbatim_doc_comment)]
     settings: Vec<Setting>,
+
+    #[command(flatten)]
+    releases: Releases,
 }
 
 /// One setting of one service.
@@ -66,7 +70,7 @@ pub fn run(arguments: &Arguments) -> Result<ExitCode> {
         bail!("--set: there is no service {:?}; there are: {}", setting.service, names.join(", "));
     }
     let turn = lock(&site.local)?;
-    let backing = Backing::prepare(&site.local, Purpose::Development)?;
+    let backing = Backing::prepare(&site.local, Purpose::Development, &arguments.releases)?;
     if is_up(&services, &sandbox, &backing) {
         say::step("everything is up already");
         print_urls(&site, &services, &sandbox, &backing);

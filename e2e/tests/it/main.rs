@@ -3,6 +3,7 @@
 
 mod alone;
 mod cancelling;
+mod cluster;
 mod codes;
 mod conflicts;
 mod crash_points;

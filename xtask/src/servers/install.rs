@@ -36,6 +36,15 @@ pub const RABBITMQ: Package = Package {
     homebrew: "rabbitmq",
 };
 
+/// What fetches a release of Debian into a folder.
+pub const DEBOOTSTRAP: Package = Package {
+    name: "debootstrap",
+    is_there: || exists("debootstrap") || Path::new("/usr/sbin/debootstrap").exists(),
+    debian: "debootstrap",
+    fedora: "debootstrap",
+    homebrew: "debootstrap",
+};
+
 /// What the pages are looked at with, in tests.
 pub const BROWSER: [Package; 2] = [
     Package {

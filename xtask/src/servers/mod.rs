@@ -4,9 +4,11 @@
 //! An instance remembers its settings in `server.env` in its folder, so that it can be
 //! stopped and started again by naming the folder alone.
 
+mod epmd;
 pub mod install;
 pub mod postgres;
 mod postgres_tools;
+mod programs;
 pub mod rabbitmq;
 
 use std::fs;
@@ -19,6 +21,7 @@ use crate::project::{self, Variables};
 use crate::say;
 pub use postgres::Postgres;
 pub use postgres_tools::home_for;
+pub use programs::{Programs, Releases};
 pub use rabbitmq::RabbitMq;
 
 pub trait Server: Sync {

@@ -7,8 +7,8 @@ use std::time::Duration;
 use anyhow::{Context, Result, bail};
 use nix::sys::signal::Signal;
 
-use super::postgres_tools::{find_tools, give_to_account, home_for, prepare_home, run, tool};
-use super::{Server, install, make_dir, port_setting, save_settings, setting, settings, show_end_of};
+use super::postgres_tools::{Tools, give_to_account, home_for, prepare_home, run};
+use super::{Programs, Server, install, make_dir, port_setting, save_settings, setting, settings, show_end_of};
 use crate::process::{self, Process};
 use crate::project::{self, Variables};
 use crate::{ports, say};
@@ -31,6 +31,7 @@ pub struct Settings {
     pub run_in: bool,
     /// Made if missing, and named in the URL.
     pub database: String,
+    pub programs: Programs,
 }
 
 #[derive(Debug)]
@@ -49,6 +50,7 @@ impl Postgres {
         let known = settings(&dir);
         if known.get("KIND").is_some_and(|kind| kind == KIND) {
             let mut server = Self::load(&dir, &known)?;
+            server.settings.programs.require(wanted.programs, &dir)?;
             if let Some(port) = wanted.port
                 && port != server.port
             {
@@ -60,7 +62,8 @@ impl Postgres {
             }
             return Ok(server);
         }
-        install::ensure(&[install::POSTGRES])?;
+        wanted.programs.require(wanted.programs, &dir)?;
+        wanted.programs.ensure(install::POSTGRES)?;
         let port = wanted.port.map_or_else(|| ports::free_block(1), Ok)?;
         let server = Self { home: home_for(&dir)?, dir, settings: wanted, port };
         server.save()?;
@@ -79,6 +82,7 @@ impl Postgres {
                 // Servers made before there was this setting do without.
                 run_in: known.get("RUN_IN").is_some_and(|run_in| run_in == "true"),
                 database: setting(known, dir, "DATABASE")?.to_owned(),
+                programs: Programs::of_name(known.get("PROGRAMS")),
             },
         })
     }
@@ -92,6 +96,7 @@ impl Postgres {
             ("DURABLE", self.settings.durable.to_string()),
             ("RUN_IN", self.settings.run_in.to_string()),
             ("DATABASE", self.settings.database.clone()),
+            ("PROGRAMS", self.settings.programs.name().to_owned()),
         ];
         save_settings(&self.dir, &values.map(|(key, value)| (key.to_owned(), value)).into())
     }
@@ -136,7 +141,7 @@ impl Postgres {
         process::name(pid).is_none_or(|name| name == "postgres").then(|| Process::find(pid))?
     }
 
-    fn init(&self, bin: &Path) -> Result<()> {
+    fn init(&self, tools: &Tools) -> Result<()> {
         say::step("PostgreSQL: making a new database cluster");
         let (password_file, unfinished) = (self.home.join("password"), self.home.join("data.new"));
         if unfinished.exists() {
@@ -144,7 +149,8 @@ impl Postgres {
         }
         project::write_private(&password_file, &self.settings.password)?;
         give_to_account(&password_file)?;
-        let made = run(tool(bin, "initdb")?
+        let made = run(tools
+            .command("initdb")?
             .args(["--username=postgres", "--auth=scram-sha-256", "--encoding=UTF8", "--locale=C", "--no-sync"])
             .arg(format!("--pwfile={}", password_file.display()))
             .arg("-D")
@@ -174,37 +180,38 @@ impl Postgres {
         give_to_account(&file)
     }
 
-    fn make_database(&self, bin: &Path) -> Result<()> {
+    fn make_database(&self, tools: &Tools) -> Result<()> {
         let database = &self.settings.database;
-        if self.psql(bin, &format!("SELECT 1 FROM pg_database WHERE datname = '{database}'"))?.is_empty() {
-            self.psql(bin, &format!("CREATE DATABASE \"{database}\""))?;
+        if self.psql(tools, &format!("SELECT 1 FROM pg_database WHERE datname = '{database}'"))?.is_empty() {
+            self.psql(tools, &format!("CREATE DATABASE \"{database}\""))?;
         }
         Ok(())
     }
 
     /// Writes its log from file to file, and has what it has written made the files of what it will write: as long as
     /// there is none, the next commit fills one with zeros first, 16 MB, and all others wait.
-    fn run_in(&self, bin: &Path) -> Result<()> {
+    fn run_in(&self, tools: &Tools) -> Result<()> {
         say::step("PostgreSQL: laying out its log, as one that is in use has it");
         self.psql(
-            bin,
+            tools,
             &format!(
                 "DO $$ BEGIN FOR i IN 1..{RUN_IN_FILES} LOOP \
                  PERFORM pg_logical_emit_message(false, '', ''); PERFORM pg_switch_wal(); END LOOP; END $$"
             ),
         )?;
-        self.psql(bin, "CHECKPOINT").map(drop)
+        self.psql(tools, "CHECKPOINT").map(drop)
     }
 
-    fn psql(&self, bin: &Path, sql: &str) -> Result<String> {
-        run(tool(bin, "psql")?
+    fn psql(&self, tools: &Tools, sql: &str) -> Result<String> {
+        run(tools
+            .command("psql")?
             .args(["-XAtq", "-v", "ON_ERROR_STOP=1", "-h", "127.0.0.1", "-U", "postgres", "-d", "postgres"])
             .args(["-p", &self.port.to_string(), "-c", sql])
             .env("PGPASSWORD", &self.settings.password))
     }
 
-    fn pg_ctl(&self, bin: &Path, arguments: &[&str]) -> Result<String> {
-        run(tool(bin, "pg_ctl")?.args(arguments).arg("-D").arg(self.data()).arg("-l").arg(self.log()))
+    fn pg_ctl(&self, tools: &Tools, arguments: &[&str]) -> Result<String> {
+        run(tools.command("pg_ctl")?.args(arguments).arg("-D").arg(self.data()).arg("-l").arg(self.log()))
     }
 }
 
@@ -231,23 +238,24 @@ impl Server for Postgres {
             return Ok(());
         }
         self.require_ports()?;
-        install::ensure(&[install::POSTGRES])?;
-        let bin = find_tools().context("PostgreSQL's tools cannot be found")?;
+        self.settings.programs.ensure(install::POSTGRES)?;
+        let tools = Tools::find(self.settings.programs)?;
         prepare_home(&self.home)?;
         let is_new = !self.data().exists();
         if is_new {
-            self.init(&bin)?;
+            self.init(&tools)?;
         }
         self.configure()?;
-        if let Err(error) = self.pg_ctl(&bin, &["start", "-w", "-s", "-t", "120"]) {
+        if let Err(error) = self.pg_ctl(&tools, &["start", "-w", "-s", "-t", "120"]) {
             show_end_of(&self.log(), 10);
             return Err(error);
         }
-        self.make_database(&bin)?;
+        self.make_database(&tools)?;
         if is_new && self.settings.run_in {
-            self.run_in(&bin)?;
+            self.run_in(&tools)?;
         }
-        say::step(format!("PostgreSQL: answers on port {}", self.port));
+        let version = self.psql(&tools, "SHOW server_version")?;
+        say::step(format!("PostgreSQL {version}: answers on port {}", self.port));
         Ok(())
     }
 
@@ -255,8 +263,8 @@ impl Server for Postgres {
         let Some(postmaster) = self.postmaster() else {
             return Ok(());
         };
-        let bin = find_tools().context("PostgreSQL's tools cannot be found")?;
-        if self.pg_ctl(&bin, &["stop", "-w", "-s", "-m", "fast", "-t", "60"]).is_err() {
+        let tools = Tools::find(self.settings.programs)?;
+        if self.pg_ctl(&tools, &["stop", "-w", "-s", "-m", "fast", "-t", "60"]).is_err() {
             // A crash is what it recovers from at the next start.
             postmaster.signal(Signal::SIGQUIT);
             postmaster.stop(Duration::from_secs(10));

@@ -11,6 +11,8 @@ use std::process::{Command, Stdio};
 use anyhow::{Context, Result, bail};
 use nix::unistd::{User, geteuid};
 
+use super::programs::{self, Programs};
+
 const OLDEST: u32 = 15;
 
 /// The folder of the newest PostgreSQL that will do.
@@ -53,17 +55,30 @@ pub fn give_to_account(path: &Path) -> Result<()> {
         .with_context(|| format!("cannot give {} to `postgres`", path.display()))
 }
 
-/// A tool, to be run as the right user, undisturbed by the caller's environment or Ctrl-C.
-pub fn tool(bin: &Path, name: &str) -> Result<Command> {
-    let mut command = Command::new(bin.join(name));
-    for (key, _) in env::vars().filter(|(key, _)| key.starts_with("PG")) {
-        command.env_remove(key);
+/// Where the programs are, and whose they are.
+pub struct Tools {
+    programs: Programs,
+    bin: PathBuf,
+}
+
+impl Tools {
+    pub fn find(programs: Programs) -> Result<Self> {
+        let bin = match programs {
+            Programs::System => find_tools().context("PostgreSQL's tools cannot be found")?,
+            Programs::Debian13 => PathBuf::from(format!("/usr/lib/postgresql/{}/bin", programs::POSTGRES)),
+        };
+        Ok(Self { programs, bin })
     }
-    command.env("LC_ALL", "C").current_dir("/").stdin(Stdio::null()).process_group(0);
-    if let Some(user) = account()? {
-        command.uid(user.uid.as_raw()).gid(user.gid.as_raw());
+
+    /// One of them, to be run as the right user, undisturbed by the caller's environment or Ctrl-C.
+    pub fn command(&self, name: &str) -> Result<Command> {
+        let mut command = self.programs.command(&self.bin.join(name), account()?.as_ref())?;
+        for (key, _) in env::vars().filter(|(key, _)| key.starts_with("PG")) {
+            command.env_remove(key);
+        }
+        command.env("LC_ALL", "C").current_dir("/").stdin(Stdio::null()).process_group(0);
+        Ok(command)
     }
-    Ok(command)
 }
 
 pub fn run(command: &mut Command) -> Result<String> {

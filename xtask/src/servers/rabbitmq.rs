@@ -1,24 +1,28 @@
 //! A private RabbitMQ node with an epmd of its own, so that neither the system's node nor
-//! another private one is seen or disturbed. Its ports lie together: AMQP first, then
-//! Erlang's distribution, epmd, Prometheus, and (unless chosen) the management.
+//! another private one is seen or disturbed; or several that are a cluster, with one epmd.
+//! Its ports lie together: AMQP first, then Erlang's distribution, epmd, Prometheus, and
+//! (unless chosen) the management.
 
-use std::env;
+mod environment;
+
 use std::fs::{self, File};
-use std::os::unix::fs::PermissionsExt;
-use std::os::unix::process::CommandExt;
 use std::path::{Path, PathBuf};
-use std::process::{Child, Command, Stdio};
+use std::process::Child;
 use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result, bail};
 
-use super::{Server, install, make_dir, port_setting, save_settings, setting, settings, show_end_of};
+use super::epmd::Epmd;
+use super::{Programs, Server, install, make_dir, port_setting, save_settings, setting, settings, show_end_of};
 use crate::process::{self, Process};
-use crate::project::{self, Variables};
+use crate::project::Variables;
 use crate::{http, ports, say, signals};
 
 pub const KIND: &str = "rabbitmq";
 const OLDEST: (u32, u32) = (3, 10);
+const SERVER: &str = "rabbitmq-server";
+/// Where Debian has RabbitMQ's own scripts.
+const DEBIAN: &str = "/usr/lib/rabbitmq/bin";
 
 #[derive(Debug)]
 pub struct Settings {
@@ -30,6 +34,16 @@ pub struct Settings {
     pub vhost: String,
     /// Fresh figures every half second, for tests that wait for a queue to be empty.
     pub eager_statistics: bool,
+    pub programs: Programs,
+    /// The folder of a node that runs, whose cluster this one is to join at its first start.
+    pub join: Option<PathBuf>,
+}
+
+/// The node that a cluster began with: others find it by its name, and its epmd is everybody's.
+#[derive(Clone, Debug, PartialEq, Eq)]
+struct Founder {
+    dir: PathBuf,
+    port: u16,
 }
 
 #[derive(Debug)]
@@ -38,15 +52,23 @@ pub struct RabbitMq {
     settings: Settings,
     port: u16,
     management: u16,
+    /// Itself, unless it joined another.
+    founder: Founder,
 }
 
 impl RabbitMq {
     /// The instance in a folder, made with these settings if there is none yet.
-    pub fn open(dir: &Path, wanted: Settings) -> Result<Self> {
+    pub fn open(dir: &Path, mut wanted: Settings) -> Result<Self> {
         let dir = make_dir(dir)?;
         let known = settings(&dir);
         if known.get("KIND").is_some_and(|kind| kind == KIND) {
             let mut server = Self::load(&dir, &known)?;
+            server.settings.programs.require(wanted.programs, &dir)?;
+            if let Some(other) = &wanted.join
+                && Self::of_folder(other)?.founder != server.founder
+            {
+                bail!("the RabbitMQ in {} is there already, and not of that cluster", dir.display());
+            }
             let port = wanted.port.unwrap_or(server.port);
             let management = wanted.management.unwrap_or(server.management);
             if (port, management) != (server.port, server.management) {
@@ -61,15 +83,49 @@ impl RabbitMq {
         }
         let port = wanted.port.map_or_else(|| ports::free_block(ports::RABBITMQ_SPAN), Ok)?;
         let management = wanted.management.unwrap_or(port + ports::RABBITMQ_SPAN - 1);
-        let server = Self { dir, settings: wanted, port, management };
+        let founder = match &wanted.join {
+            Some(other) => {
+                let other = Self::to_join(other)?;
+                // Releases that differ make no cluster.
+                other.settings.programs.require(wanted.programs, &other.dir)?;
+                wanted.programs = other.settings.programs;
+                other.founder
+            }
+            None => Founder { dir: dir.clone(), port },
+        };
+        wanted.programs.require(wanted.programs, &dir)?;
+        wanted.programs.ensure(install::RABBITMQ)?;
+        let server = Self { dir, settings: wanted, port, management, founder };
         server.save()?;
         Ok(server)
     }
 
+    fn of_folder(dir: &Path) -> Result<Self> {
+        let known = settings(dir);
+        if known.get("KIND").is_none_or(|kind| kind != KIND) {
+            bail!("there is no RabbitMQ in {}", dir.display());
+        }
+        Self::load(dir, &known)
+    }
+
+    fn to_join(dir: &Path) -> Result<Self> {
+        let other = Self::of_folder(dir)?;
+        if !Self::of_folder(&other.founder.dir)?.is_running() {
+            bail!("the RabbitMQ in {} does not run: only what runs can be joined", other.founder.dir.display());
+        }
+        Ok(other)
+    }
+
     pub fn load(dir: &Path, known: &Variables) -> Result<Self> {
+        let port = port_setting(known, dir, "PORT")?;
+        let founder = match known.get("FOUNDER_DIR") {
+            Some(founder) => Founder { dir: founder.into(), port: port_setting(known, dir, "FOUNDER_PORT")? },
+            None => Founder { dir: dir.to_owned(), port },
+        };
         Ok(Self {
             dir: dir.to_owned(),
-            port: port_setting(known, dir, "PORT")?,
+            port,
+            founder,
             management: port_setting(known, dir, "MANAGEMENT_PORT")?,
             settings: Settings {
                 port: None,
@@ -78,6 +134,8 @@ impl RabbitMq {
                 password: setting(known, dir, "PASSWORD")?.to_owned(),
                 vhost: setting(known, dir, "VHOST")?.to_owned(),
                 eager_statistics: setting(known, dir, "EAGER_STATISTICS")? == "true",
+                programs: Programs::of_name(known.get("PROGRAMS")),
+                join: None,
             },
         })
     }
@@ -91,6 +149,9 @@ impl RabbitMq {
             ("PASSWORD", self.settings.password.clone()),
             ("VHOST", self.settings.vhost.clone()),
             ("EAGER_STATISTICS", self.settings.eager_statistics.to_string()),
+            ("PROGRAMS", self.settings.programs.name().to_owned()),
+            ("FOUNDER_DIR", self.founder.dir.display().to_string()),
+            ("FOUNDER_PORT", self.founder.port.to_string()),
         ];
         save_settings(&self.dir, &values.map(|(key, value)| (key.to_owned(), value)).into())
     }
@@ -117,84 +178,16 @@ impl RabbitMq {
         process::name(pid).is_none_or(|name| name == "beam.smp").then(|| Process::find(pid))?
     }
 
-    fn configure(&self) -> Result<()> {
-        let Settings { user, password, vhost, eager_statistics, .. } = &self.settings;
-        let (prometheus, interval) = (self.port + 3, if *eager_statistics { 500 } else { 5000 });
-        let conf = format!(
-            "default_user = {user}\ndefault_pass = {password}\ndefault_vhost = {vhost}\n\
-             management.tcp.ip = 127.0.0.1\nmanagement.tcp.port = {}\n\
-             prometheus.tcp.ip = 127.0.0.1\nprometheus.tcp.port = {prometheus}\n\
-             # A developer's machine is full and busy; that is no reason to block publishers.\n\
-             vm_memory_high_watermark.relative = 0.6\ndisk_free_limit.absolute = 64MB\n\
-             collect_statistics_interval = {interval}\n",
-            self.management
-        );
-        project::write_private(&self.dir.join("rabbitmq.conf"), &conf)?;
-        let advanced = format!("[{{rabbit, [{{quorum_tick_interval, {interval}}}]}}].\n");
-        project::write_private(&self.dir.join("advanced.config"), &advanced)?;
-        project::write_private(&self.dir.join("enabled_plugins"), "[rabbitmq_management,rabbitmq_prometheus].\n")?;
-        let cookie = self.dir.join(".erlang.cookie");
-        if !cookie.exists() {
-            project::write_private(&cookie, &project::password()?)?;
-            fs::set_permissions(&cookie, fs::Permissions::from_mode(0o400))?;
-        }
-        Ok(())
+    fn epmd(&self) -> Epmd {
+        Epmd { port: self.founder.port + 2, folder: self.founder.dir.clone() }
     }
 
-    /// A command in the environment that makes the node a private one.
-    fn command(&self, program: &Path) -> Command {
-        let mut command = Command::new(program);
-        for (key, _) in env::vars().filter(|(key, _)| key.starts_with("RABBITMQ_") || key.starts_with("ERL_")) {
-            command.env_remove(key);
-        }
-        let at = |name: &str| self.dir.join(name);
-        command
-            .env("HOME", &self.dir)
-            .env("LC_ALL", "C.UTF-8")
-            .env("RABBITMQ_CONF_ENV_FILE", "/dev/null")
-            .env("RABBITMQ_NODENAME", format!("conveyor-{}@localhost", self.port))
-            .env("RABBITMQ_NODE_IP_ADDRESS", "127.0.0.1")
-            .env("RABBITMQ_NODE_PORT", self.port.to_string())
-            .env("RABBITMQ_DIST_PORT", (self.port + 1).to_string())
-            .env("ERL_EPMD_PORT", (self.port + 2).to_string())
-            .env("ERL_EPMD_ADDRESS", "127.0.0.1")
-            .env("RABBITMQ_MNESIA_BASE", at("data"))
-            .env("RABBITMQ_LOG_BASE", at("log"))
-            .env("RABBITMQ_PID_FILE", at("rabbitmq.pid"))
-            .env("RABBITMQ_ENABLED_PLUGINS_FILE", at("enabled_plugins"))
-            .env("RABBITMQ_CONFIG_FILE", at("rabbitmq.conf"))
-            .env("RABBITMQ_ADVANCED_CONFIG_FILE", at("advanced.config"))
-            // Schedulers stay where they are put, which is bad company on shared cores: let them move.
-            .env("RABBITMQ_SCHEDULER_BIND_TYPE", "u")
-            .env(
-                "RABBITMQ_SERVER_ADDITIONAL_ERL_ARGS",
-                "-kernel inet_dist_use_interface {127,0,0,1} +sbwt none +sbwtdcpu none +sbwtdio none +Q 65536",
-            )
-            .current_dir(&self.dir)
-            .stdin(Stdio::null())
-            .process_group(0);
-        command
+    fn has_joined(&self) -> bool {
+        self.founder.port != self.port
     }
 
-    /// Has an old release start with the module that `rabbit_fifo_dlx_sup.erl` tells of.
-    fn correct(&self, program: &Path, node: &mut Command) -> Result<()> {
-        // `…/rabbitmq_server-3.10.8/sbin/rabbitmq-server`
-        let place = program.canonicalize()?;
-        let is_of = |release: &str| place.to_string_lossy().contains(&format!("/rabbitmq_server-{release}."));
-        if !is_of("3.10") && !is_of("3.11") {
-            return Ok(());
-        }
-        let source = self.dir.join("rabbit_fifo_dlx_sup.erl");
-        fs::write(&source, include_str!("rabbit_fifo_dlx_sup.erl"))?;
-        let compiled = self.command(Path::new("erlc")).arg(&source).output().context("cannot run erlc")?;
-        if !compiled.status.success() {
-            bail!("erlc refuses {}: {}", source.display(), String::from_utf8_lossy(&compiled.stdout));
-        }
-        node.env("RABBITMQ_SERVER_CODE_PATH", &self.dir).env("RABBITMQ_BOOT_MODULE", "rabbit_fifo_dlx_sup");
-        Ok(())
-    }
-
-    fn await_ready(&self, node: &mut Child) -> Result<()> {
+    /// Returns which release it is.
+    fn await_ready(&self, node: &mut Child) -> Result<String> {
         const PATIENCE: Duration = Duration::from_secs(120);
         let began = Instant::now();
         loop {
@@ -204,24 +197,36 @@ impl RabbitMq {
             if ports::is_listening(self.port)
                 && ports::is_listening(self.management)
                 && let Ok((200, overview)) = http::get(&format!("{}/api/overview", self.management_url()))
+                && self.is_in_its_cluster()
             {
-                return check_version(overview["rabbitmq_version"].as_str().unwrap_or_default());
+                let version = overview["rabbitmq_version"].as_str().unwrap_or_default();
+                check_version(version)?;
+                return Ok(version.to_owned());
             }
             if began.elapsed() > PATIENCE {
-                bail!("RabbitMQ did not answer within {} s", PATIENCE.as_secs());
+                bail!(
+                    "RabbitMQ did not answer within {} s (when all nodes of a cluster have died, each waits for the others: \
+                     start them at the same time)",
+                    PATIENCE.as_secs()
+                );
             }
             signals::pause(Duration::from_millis(100))?;
         }
     }
 
-    /// Ends the node's own epmd, which outlives it.
-    fn end_epmd(&self) {
-        // None is there after a failed start; it stays if another node uses it: neither is an error.
-        let mut kill = self.command(Path::new("epmd"));
-        let killed = kill.arg("-kill").stdout(Stdio::null()).stderr(Stdio::null()).status();
-        if killed.is_ok_and(|status| status.success()) {
-            process::wait_until(Duration::from_secs(2), || !ports::is_listening(self.port + 2));
-        }
+    /// Whether it knows the node that it was to join, which need not run.
+    fn is_in_its_cluster(&self) -> bool {
+        let founder = node_name(self.founder.port);
+        let knows = |nodes: &serde_json::Value| {
+            nodes.as_array().into_iter().flatten().any(|node| node["name"].as_str() == Some(&founder))
+        };
+        !self.has_joined()
+            || http::get(&format!("{}/api/nodes?columns=name", self.management_url()))
+                .is_ok_and(|(status, nodes)| status == 200 && knows(&nodes))
+    }
+
+    fn end_epmd(&self) -> Result<()> {
+        self.epmd().end(self.command(Path::new("epmd"))?)
     }
 }
 
@@ -231,9 +236,8 @@ impl Server for RabbitMq {
     }
 
     fn require_ports(&self) -> Result<()> {
-        // Its own may be left from a crash.
-        self.end_epmd();
-        let mut ports = (self.port..self.port + 4).chain([self.management]);
+        self.epmd().require_port(self.command(Path::new("epmd"))?)?;
+        let mut ports = [self.port, self.port + 1, self.port + 3, self.management].into_iter();
         ports.try_for_each(|port| ports::require_free(port, "RabbitMQ"))
     }
 
@@ -242,21 +246,27 @@ impl Server for RabbitMq {
             say::step(format!("RabbitMQ: runs already, on port {}", self.port));
             return Ok(());
         }
+        self.settings.programs.ensure(install::RABBITMQ)?;
         self.require_ports()?;
-        install::ensure(&[install::RABBITMQ])?;
-        let program = find_server().context("rabbitmq-server cannot be found")?;
+        let program = match self.settings.programs {
+            Programs::System => find_server().context("rabbitmq-server cannot be found")?,
+            Programs::Debian13 => Path::new(DEBIAN).join(SERVER),
+        };
         self.configure()?;
-        let mut command = self.command(&program);
+        let mut command = self.command(&program)?;
         self.correct(&program, &mut command)?;
         say::step(format!("RabbitMQ: starting on port {}, which takes some seconds", self.port));
         // Whatever it says before its own log begins.
         let output = File::create(self.log()).with_context(|| format!("cannot write {}", self.log().display()))?;
+        let starting = self.epmd().hold();
         let mut node = command
             .stdout(output.try_clone()?)
             .stderr(output)
             .spawn()
             .with_context(|| format!("cannot run {}", program.display()))?;
-        if let Err(error) = self.await_ready(&mut node) {
+        let ready = self.await_ready(&mut node);
+        drop(starting);
+        let version = ready.or_else(|error| {
             if signals::received().is_none() {
                 show_end_of(&self.log(), 20);
             }
@@ -265,10 +275,10 @@ impl Server for RabbitMq {
             let group = nix::unistd::Pid::from_raw(node.id().cast_signed());
             let _ = nix::sys::signal::killpg(group, nix::sys::signal::Signal::SIGKILL);
             let _ = node.wait();
-            self.end_epmd();
-            return Err(error);
-        }
-        say::step(format!("RabbitMQ: answers on port {}, management on {}", self.port, self.management));
+            self.end_epmd()?;
+            Err(error)
+        })?;
+        say::step(format!("RabbitMQ {version}: answers on port {}, management on {}", self.port, self.management));
         Ok(())
     }
 
@@ -280,16 +290,14 @@ impl Server for RabbitMq {
             }
             say::step(format!("RabbitMQ: stopped (port {})", self.port));
         }
-        self.end_epmd();
-        Ok(())
+        self.end_epmd()
     }
 
     fn kill(&self) -> Result<()> {
         if let Some(node) = self.node() {
             node.kill();
         }
-        self.end_epmd();
-        Ok(())
+        self.end_epmd()
     }
 
     fn discard(&self) -> Result<()> {
@@ -320,13 +328,17 @@ impl Server for RabbitMq {
 /// RabbitMQ's own script: the one that Debian has in the path insists on another user.
 pub fn find_server() -> Option<PathBuf> {
     const PLACES: [&str; 5] = [
-        "/usr/lib/rabbitmq/bin",
+        DEBIAN,
         "/opt/homebrew/opt/rabbitmq/sbin",
         "/usr/local/opt/rabbitmq/sbin",
         "/opt/rabbitmq/sbin",
         "/usr/local/sbin",
     ];
-    PLACES.iter().map(|place| Path::new(place).join("rabbitmq-server")).find(|program| program.exists())
+    PLACES.iter().map(|place| Path::new(place).join(SERVER)).find(|program| program.exists())
+}
+
+fn node_name(port: u16) -> String {
+    format!("conveyor-{port}@localhost")
 }
 
 fn check_version(version: &str) -> Result<()> {

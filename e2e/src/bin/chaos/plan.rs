@@ -10,7 +10,7 @@ pub const SERVICES: [&str; 5] =
 /// Processes of each; the console is one.
 pub const INSTANCES: usize = 2;
 /// Nodes of the broker.
-pub const NODES: usize = 1;
+pub const NODES: usize = 3;
 
 /// Which of the two servers a way leads to.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

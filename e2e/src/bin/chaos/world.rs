@@ -75,7 +75,7 @@ impl World {
         let (postgres, first) = tokio::join!(Server::postgres(), Server::rabbitmq());
         let mut nodes = vec![first];
         while nodes.len() < NODES {
-            let next = Server::rabbitmq().await;
+            let next = Server::rabbitmq_joining(&nodes[0]).await;
             nodes.push(next);
         }
         let seed = seed.to_string();
