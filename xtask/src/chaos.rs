@@ -5,7 +5,7 @@ use std::process::{Command, ExitCode};
 use anyhow::Result;
 use clap::Args;
 
-use crate::servers::programs::Releases;
+use crate::servers::Releases;
 use crate::site::lock;
 use crate::{project, signals, test};
 
