@@ -32,6 +32,11 @@ pub(crate) struct Message {
 }
 
 impl Message {
+    /// The same for everything that tells the same, however often and in however many events it is said.
+    pub(crate) fn name(&self) -> String {
+        format!("{}.{}.{}", self.order_id, self.version, self.kind)
+    }
+
     /// What to tell of the event; an error when nothing here understands it.
     pub(crate) fn about(event: &Event, currency: &Currency) -> Result<Self, String> {
         let money = |amount: Money| format!("{} {}", currency.format(amount), currency.code);

@@ -18,7 +18,6 @@ use common::{
     http::Check,
     ids::UserId,
 };
-use uuid::Uuid;
 
 use self::{log::Log, sms::Sms, smtp::Smtp};
 use crate::{
@@ -29,8 +28,8 @@ use crate::{
 /// What is sent to one customer.
 #[derive(Debug, Clone)]
 pub(crate) struct Letter {
-    /// Sent again, it carries the same.
-    pub id: Uuid,
+    /// What it is called where it goes. Sent again, for whatever reason, it carries the same.
+    pub name: String,
     pub user_id: UserId,
     pub subject: String,
     pub text: String,

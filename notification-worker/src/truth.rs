@@ -108,6 +108,10 @@ pub(crate) fn decide(event_id: Uuid, noted: &[Noted]) -> Decision {
     if noted.iter().filter(is_before).any(|other| other.state == State::Pending && other.holder == Holder::Another) {
         return Decision::Later("another worker is telling of the order's state before");
     }
+    let is_same = |other: &&Noted| other.version == own.version && other.kind == own.kind && other.event_id != event_id;
+    if noted.iter().filter(is_same).any(|other| other.state == State::Pending && other.holder == Holder::Another) {
+        return Decision::Later("another worker is telling the same");
+    }
     Decision::Tell
 }
 
@@ -175,43 +179,56 @@ mod tests {
     fn the_same_said_again_is_told_once() {
         assert_eq!(with(&[notice(9, 3, State::Sent, Holder::Nobody)]), Decision::Supersede);
         assert_eq!(with(&[notice(1, 3, State::Pending, Holder::Another)]), Decision::Supersede);
-        assert_eq!(with(&[notice(9, 3, State::Pending, Holder::Another)]), Decision::Tell);
+        assert!(matches!(with(&[notice(9, 3, State::Pending, Holder::Another)]), Decision::Later(_)));
+        assert_eq!(with(&[notice(9, 3, State::Pending, Holder::Nobody)]), Decision::Tell);
         assert_eq!(with(&[notice(1, 3, State::Superseded, Holder::Nobody)]), Decision::Tell);
         // Two things may be told of one state.
         let other = Noted { kind: "another".to_owned(), ..notice(1, 3, State::Sent, Holder::Nobody) };
         assert_eq!(with(&[other]), Decision::Tell);
     }
 
+    /// Of two workers who were told the same under two ids, in every order of the same steps, not both tell it.
+    #[test]
+    fn however_two_workers_meet_the_same_is_not_told_by_both() {
+        for order in meetings() {
+            let decisions = meet(order, |i| notice([1, 9][i], 3, State::Pending, Holder::Nobody));
+            let tellers = decisions.iter().filter(|decision| **decision == Decision::Tell).count();
+            assert!(tellers <= 1, "{order:?}: {decisions:?}");
+        }
+    }
+
     /// Two workers at the same time, each of which claims, then reads, then decides: in every order of these steps
     /// exactly one of their notices is told, or first the older and then the newer.
     #[test]
     fn however_two_workers_meet_the_older_is_never_told_after_the_newer() {
-        // Each worker has two steps; an order of all four is which worker goes when.
-        let orders = (0..16_u8).map(|bits| [0, 1, 2, 3].map(|i| usize::from(bits >> i & 1)));
-        for order in orders.filter(|order| order.iter().sum::<usize>() == 2) {
-            let ids = [Uuid::from_u128(1), Uuid::from_u128(2)];
-            let mut claimed = [false; 2];
-            let mut decisions = [None; 2];
-            for worker in order {
-                if !std::mem::replace(&mut claimed[worker], true) {
-                    continue;
-                }
-                let seen: Vec<Noted> = (0..2)
-                    .filter(|i| claimed[*i])
-                    .map(|i| {
-                        let holder = if i == worker { Holder::Us } else { Holder::Another };
-                        let version = i32::try_from(i).unwrap();
-                        // What the other has decided, it may have written or not: not is worse.
-                        Noted { event_id: ids[i], ..notice(0, version, State::Pending, holder) }
-                    })
-                    .collect();
-                decisions[worker] = Some(decide(ids[worker], &seen));
-            }
-            match decisions.map(Option::unwrap) {
+        for order in meetings() {
+            match meet(order, |i| notice([1, 2][i], [0, 1][i], State::Pending, Holder::Nobody)) {
                 [Decision::Supersede, Decision::Tell | Decision::Later(_)] | [Decision::Tell, Decision::Later(_)] => {}
                 other => panic!("{order:?}: {other:?}"),
             }
         }
+    }
+
+    /// Each worker has two steps; an order of all four is which worker goes when.
+    fn meetings() -> impl Iterator<Item = [usize; 4]> {
+        let orders = (0..16_u8).map(|bits| [0, 1, 2, 3].map(|i| usize::from(bits >> i & 1)));
+        orders.filter(|order| order.iter().sum::<usize>() == 2)
+    }
+
+    /// What each of the two decides. What the other has decided, it may have written or not: not is worse.
+    fn meet(order: [usize; 4], notice: impl Fn(usize) -> Noted) -> [Decision; 2] {
+        let mut claimed = [false; 2];
+        let mut decisions = [None; 2];
+        for worker in order {
+            if !std::mem::replace(&mut claimed[worker], true) {
+                continue;
+            }
+            let holder = |i| if i == worker { Holder::Us } else { Holder::Another };
+            let seen: Vec<Noted> =
+                (0..2).filter(|i| claimed[*i]).map(|i| Noted { holder: holder(i), ..notice(i) }).collect();
+            decisions[worker] = Some(decide(notice(worker).event_id, &seen));
+        }
+        decisions.map(Option::unwrap)
     }
 
     #[test]

@@ -126,7 +126,8 @@ pub(crate) fn paid(order: OrderId, user: &str) -> Event {
 
 /// What a mail that tells of this event must carry, whoever sends it and however often.
 pub(crate) fn message_id(event: &Event) -> String {
-    format!("{}.email@conveyor", event.id)
+    let data: Value = serde_json::from_str(event.data.get()).unwrap();
+    format!("{}.{}.{}.email@conveyor", event.subject, data["version"], event.kind)
 }
 
 #[tokio::test]

@@ -14,6 +14,7 @@ use common::{
     ids::OrderId,
     outbox::Outbox,
 };
+use uuid::Uuid;
 
 use crate::{
     contact::Contact,
@@ -34,12 +35,14 @@ pub(crate) struct Send {
 /// A notice that is to be told.
 pub(crate) struct Notice {
     order_id: OrderId,
+    event_id: Uuid,
     claim: i64,
     letter: Letter,
 }
 
 pub(crate) struct Outcome {
     order_id: OrderId,
+    event_id: Uuid,
     claim: i64,
     letter: Letter,
     sent: Result<(), NotSent>,
@@ -92,20 +95,20 @@ impl EffectHandler for Send {
         Ok(steps)
     }
 
-    async fn perform(&self, Notice { order_id, claim, letter }: Notice) -> Outcome {
+    async fn perform(&self, Notice { order_id, event_id, claim, letter }: Notice) -> Outcome {
         let sent = self.ways.send(&letter).await;
-        Outcome { order_id, claim, letter, sent }
+        Outcome { order_id, event_id, claim, letter, sent }
     }
 
     async fn record(&self, tx: &mut Tx, outcomes: &[Outcome], _: &mut Outbox) -> Result<Vec<Verdict>, Failure> {
-        let settled = outcomes.iter().map(|Outcome { order_id, claim, letter, sent }| {
+        let settled = outcomes.iter().map(|Outcome { order_id, event_id, claim, letter, sent }| {
             let (state, reason) = match sent {
                 Ok(()) => (State::Sent, None),
                 Err(why @ NotSent::ForGood(_)) => (State::Refused, Some(why.to_string())),
                 Err(why) => (State::Pending, Some(why.to_string())),
             };
             let channel = Some(letter.to.channel());
-            Settled { order_id: *order_id, event_id: letter.id, claim: *claim, state, channel, reason }
+            Settled { order_id: *order_id, event_id: *event_id, claim: *claim, state, channel, reason }
         });
         store::settle(tx, settled.collect());
         let verdicts = outcomes.iter().map(|outcome| match &outcome.sent {
@@ -114,7 +117,7 @@ impl EffectHandler for Send {
             Err(NotSent::ForNow(why)) => Verdict::Retry(why.clone()),
             // It is noted with its reason. Nothing would come of trying again at this address.
             Err(NotSent::ForGood(why)) => {
-                tracing::warn!(order.id = %outcome.order_id, message.id = %outcome.letter.id, why, "a customer cannot be told");
+                tracing::warn!(order.id = %outcome.order_id, message.id = outcome.letter.name, why, "a customer cannot be told");
                 Verdict::Done
             }
         });
@@ -155,12 +158,10 @@ impl Send {
                     Step::Settled(Verdict::Done)
                 }
                 Ok(to) => {
+                    let name = message.name();
                     let Message { user_id, subject, text, .. } = message;
-                    Step::Perform(Notice {
-                        order_id,
-                        claim,
-                        letter: Letter { id: event_id, user_id, subject, text, to },
-                    })
+                    let letter = Letter { name, user_id, subject, text, to };
+                    Step::Perform(Notice { order_id, event_id, claim, letter })
                 }
             },
         }

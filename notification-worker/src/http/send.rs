@@ -121,7 +121,7 @@ pub(super) async fn send(
         }
     }
     let Wanted { user_id, subject, message, .. } = wanted;
-    let sent = state.ways.send(&Letter { id, user_id, subject, text: message, to }).await;
+    let sent = state.ways.send(&Letter { name: id.to_string(), user_id, subject, text: message, to }).await;
     let became = match &sent {
         Ok(()) => "sent",
         Err(NotSent::ForGood(_)) => "refused",

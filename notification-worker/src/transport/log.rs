@@ -15,7 +15,7 @@ impl Transport for Log {
         Names { what: "the log", gauge: "conveyor_log_breaker", opened: "conveyor_log_breaker_opened_total" };
 
     async fn send(&self, _: &Address, letter: &Letter) -> Result<(), NotSent> {
-        tracing::info!(user.id = %letter.user_id, message.id = %letter.id, text = letter.text, "{}", letter.subject);
+        tracing::info!(user.id = %letter.user_id, message.id = letter.name, text = letter.text, "{}", letter.subject);
         Ok(())
     }
 }

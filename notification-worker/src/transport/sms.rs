@@ -57,7 +57,7 @@ impl Sms {
             .header(AUTHORIZATION, &self.authorization)
             .header(CONTENT_TYPE, "application/json")
             // The same for every attempt, so that the provider sends it once.
-            .header("idempotency-key", format!("{}.{}", letter.id, Channel::Sms.as_str()))
+            .header("idempotency-key", format!("{}.{}", letter.name, Channel::Sms.as_str()))
             .body(Full::from(body))
             .map_err(|error| error.to_string())?;
         let answer = self.client.request(request).await.map_err(|error| describe(&error))?;

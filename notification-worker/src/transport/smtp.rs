@@ -145,7 +145,7 @@ impl Smtp {
 
 /// The same for every attempt, so that whoever gets a mail twice can tell.
 fn message_id(letter: &Letter, domain: &str) -> String {
-    format!("<{}.{}@{domain}>", letter.id, Channel::Email.as_str())
+    format!("<{}.{}@{domain}>", letter.name, Channel::Email.as_str())
 }
 
 impl Transport for Smtp {
@@ -185,7 +185,6 @@ fn verdict(error: &Error) -> NotSent {
 #[cfg(test)]
 mod tests {
     use common::ids::UserId;
-    use uuid::Uuid;
 
     use super::*;
     use crate::transport::Address;
@@ -195,7 +194,7 @@ mod tests {
         let smtp = Smtp::new(&Notifications::default()).unwrap();
         let to = Email::parse("demo@example.test").unwrap();
         let letter = Letter {
-            id: Uuid::from_u128(7),
+            name: "ORD7.3.order.paid".to_owned(),
             user_id: UserId::try_from("123456".to_owned()).unwrap(),
             subject: "Grüße".to_owned(),
             text: "one\n.two: ü".to_owned(),
@@ -206,7 +205,7 @@ mod tests {
         assert_eq!(address.to_string(), "demo@example.test");
         assert!(mail.is_ascii() && !mail.replace("\r\n", "").contains(['\r', '\n']), "{mail:?}");
         for line in [
-            "Message-ID: <00000000-0000-0000-0000-000000000007.email@conveyor>",
+            "Message-ID: <ORD7.3.order.paid.email@conveyor>",
             "From: Conveyor <orders@conveyor.example>",
             "To: demo@example.test",
             "Auto-Submitted: auto-generated",
@@ -221,7 +220,7 @@ mod tests {
         let smtp = Smtp::new(&Notifications::default()).unwrap();
         let to = Email::parse("demo@example.test").unwrap();
         let letter = Letter {
-            id: Uuid::from_u128(7),
+            name: "ORD7.3.order.paid".to_owned(),
             user_id: UserId::try_from("123456".to_owned()).unwrap(),
             subject: "a\r\nBcc: thief@example.test".to_owned(),
             text: String::new(),
