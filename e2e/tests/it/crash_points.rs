@@ -6,6 +6,7 @@ use std::{collections::BTreeMap, os::unix::process::ExitStatusExt as _, time::Du
 use common::crash::{MISTAKES, Mistake, POINTS, Point};
 use e2e::{Database, LONG, Process, Vhost};
 use nix::{libc::SIGABRT, sys::signal::Signal};
+use tokio_postgres::error::SqlState;
 
 use crate::line::{AFTER_A_CRASH, Line, Load};
 
@@ -102,7 +103,11 @@ impl Crashing {
                    UPDATE payments.outbox SET locked_until = now(); UPDATE notifications.outbox SET locked_until = now();
                    UPDATE payments.follow_ups SET due_at = now();
                    UPDATE payments.payments SET leased_until = now() WHERE state = 'open'";
-        self.line.database.connect().await.batch_execute(sql).await.unwrap();
+        let client = self.line.database.connect().await;
+        // The living take their rows in an order of their own.
+        while let Err(error) = client.batch_execute(sql).await {
+            assert_eq!(error.code(), Some(&SqlState::T_R_DEADLOCK_DETECTED), "{error:?}");
+        }
     }
 
     /// Fails unless all that was promised, and all that came to be without a promise, is there and whole.

@@ -186,8 +186,20 @@ impl RabbitMq {
         self.founder.port != self.port
     }
 
+    /// RabbitMQ's own log.
+    fn said(&self) -> Vec<u8> {
+        fs::read(self.dir.join("log").join(format!("{}.log", node_name(self.port)))).unwrap_or_default()
+    }
+
+    /// Its management answers a moment before it is done: a vhost that is made just then may be missing on a node of the
+    /// cluster, and whoever made it waits for half a minute. `before` is how much was in its log before it was started.
+    fn has_started(&self, before: usize) -> bool {
+        const DONE: &[u8] = b"Server startup complete";
+        self.said().get(before..).is_some_and(|said| said.windows(DONE.len()).any(|words| words == DONE))
+    }
+
     /// Returns which release it is.
-    fn await_ready(&self, node: &mut Child) -> Result<String> {
+    fn await_ready(&self, node: &mut Child, before: usize) -> Result<String> {
         const PATIENCE: Duration = Duration::from_secs(120);
         let began = Instant::now();
         loop {
@@ -198,6 +210,7 @@ impl RabbitMq {
                 && ports::is_listening(self.management)
                 && let Ok((200, overview)) = http::get(&format!("{}/api/overview", self.management_url()))
                 && self.is_in_its_cluster()
+                && self.has_started(before)
             {
                 let version = overview["rabbitmq_version"].as_str().unwrap_or_default();
                 check_version(version)?;
@@ -258,13 +271,14 @@ impl Server for RabbitMq {
         say::step(format!("RabbitMQ: starting on port {}, which takes some seconds", self.port));
         // Whatever it says before its own log begins.
         let output = File::create(self.log()).with_context(|| format!("cannot write {}", self.log().display()))?;
+        let before = self.said().len();
         let starting = self.epmd().hold();
         let mut node = command
             .stdout(output.try_clone()?)
             .stderr(output)
             .spawn()
             .with_context(|| format!("cannot run {}", program.display()))?;
-        let ready = self.await_ready(&mut node);
+        let ready = self.await_ready(&mut node, before);
         drop(starting);
         let version = ready.or_else(|error| {
             if signals::received().is_none() {

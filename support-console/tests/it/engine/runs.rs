@@ -12,7 +12,7 @@ use crate::engine::stage::{Stage, operator, query};
 async fn bury_with_canary(stage: &Stage, canary: Deed, rest: usize) -> Vec<Event> {
     let events: Vec<Event> = [asking(canary)].into_iter().chain(many(rest, Deed::Succeed)).collect();
     stage.bury(&events, "no answer").await;
-    stage.until_found("state:failed", (rest + 1).min(200)).await;
+    stage.until_failed(i64::try_from(rest + 1).unwrap()).await;
     let client = stage.database.connect().await;
     let sql = "UPDATE support.letters SET died_at = died_at - interval '1 hour' WHERE event_id = $1";
     client.execute(sql, &[&events[0].id]).await.unwrap();
@@ -70,7 +70,7 @@ async fn of_two_operators_who_retry_the_same_each_message_goes_once() {
     let mut stage = Stage::set().await;
     let events = many(300, Deed::Succeed);
     stage.bury(&events, "no answer").await;
-    stage.until_found("", 200).await;
+    stage.until_failed(300).await;
     let (olga, otto) = (operator("olga"), operator("otto"));
     let scope = query("state:failed");
     let (one, other) = tokio::join!(

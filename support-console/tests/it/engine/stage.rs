@@ -96,6 +96,13 @@ impl Stage {
         .await
     }
 
+    /// Waits until so many letters are kept that have failed, which may be more than a page of them.
+    pub(crate) async fn until_failed(&self, count: i64) {
+        let sql = "SELECT count(*) FROM support.letters WHERE state = 'failed'";
+        eventually(LONG, &format!("{count} letters are kept"), async || (self.count(sql).await == count).then_some(()))
+            .await;
+    }
+
     /// Waits until at least so many letters are done.
     pub(crate) async fn until_done(&self, count: i64) {
         let sql = "SELECT count(*) FROM support.letters WHERE state = 'done'";
