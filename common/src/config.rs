@@ -14,6 +14,7 @@ use std::{
     time::Duration,
 };
 
+use config::{ConfigBuilder, builder::DefaultState};
 use secrecy::{ExposeSecret, SecretString};
 use serde::{Deserialize, de::DeserializeOwned};
 
@@ -33,14 +34,19 @@ fn load_from<Own: DeserializeOwned + Default>(
     file: Option<&str>,
     variables: HashMap<String, String>,
 ) -> Result<Settings<Own>, ConfigError> {
-    let bad = |error: config::ConfigError| ConfigError(error.to_string().replace('\n', " "));
-    let mut builder = config::Config::builder();
-    if let Some(file) = file {
-        builder = builder.add_source(config::File::new(file, config::FileFormat::Toml));
-    }
+    let file = file.map(|file| config::File::new(file, config::FileFormat::Toml));
+    read(section, config::Config::builder().add_source(Vec::from_iter(file)), variables)
+}
+
+/// From a file, if there is one, and the environment.
+pub(crate) fn read<Own: DeserializeOwned + Default>(
+    section: Option<&str>,
+    file: ConfigBuilder<DefaultState>,
+    variables: HashMap<String, String>,
+) -> Result<Settings<Own>, ConfigError> {
     let environment =
         config::Environment::with_prefix("CONVEYOR").prefix_separator("__").separator("__").source(Some(variables));
-    let config = builder.add_source(environment).build().map_err(bad)?;
+    let config = file.add_source(environment).build().map_err(bad)?;
     let mut sections: HashMap<String, config::Value> = config.try_deserialize().map_err(bad)?;
     let own = match section.and_then(|name| sections.remove(name)) {
         Some(value) => value.try_deserialize().map_err(bad)?,
@@ -49,6 +55,10 @@ fn load_from<Own: DeserializeOwned + Default>(
     let common: Common = config::Value::from(sections).try_deserialize().map_err(bad)?;
     common.check()?;
     Ok(Settings { common, own })
+}
+
+fn bad(error: config::ConfigError) -> ConfigError {
+    ConfigError(error.to_string().replace('\n', " "))
 }
 
 /// A service's configuration.

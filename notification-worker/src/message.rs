@@ -271,6 +271,16 @@ mod tests {
     }
 
     #[test]
+    fn a_moment_at_the_end_of_the_calendar_can_be_read() {
+        let last = OffsetDateTime::new_in_offset(
+            time::Date::MAX,
+            time::Time::MIDNIGHT,
+            UtcOffset::from_hms(-23, -59, 0).unwrap(),
+        );
+        assert!(!readable(last).is_empty());
+    }
+
+    #[test]
     fn what_is_no_news_for_a_customer_is_refused() {
         let payload = common::events::InventoryLocked { order_id: OrderId::generate() };
         let event = Event::new("inventory-worker", "order".to_owned(), None, &payload).unwrap();

@@ -120,13 +120,13 @@ impl Console {
 }
 
 /// A body that will do, and what it is about.
-struct Mended {
-    body: Vec<u8>,
+pub(crate) struct Mended {
+    pub body: Vec<u8>,
     about: About,
 }
 
 /// Checks an edit. What each retry sets by itself cannot be edited: it would be ignored.
-fn mend(event_id: Option<Uuid>, before: &[u8], body: &[u8]) -> Result<Mended, String> {
+pub(crate) fn mend(event_id: Option<Uuid>, before: &[u8], body: &[u8]) -> Result<Mended, String> {
     if body.len() > BODY_MOST {
         return Err(format!("the body is larger than {} MiB", BODY_MOST / 1024 / 1024));
     }

@@ -6,6 +6,7 @@
 mod bench;
 mod down;
 mod fuzz;
+mod fuzz_api;
 mod http;
 mod order;
 mod ports;
@@ -48,7 +49,8 @@ enum Task {
     Sign(sign::Arguments),
     Test(test::Arguments),
     Bench(bench::Arguments),
-    FuzzApi(fuzz::Arguments),
+    Fuzz(fuzz::Arguments),
+    FuzzApi(fuzz_api::Arguments),
     Server(server::Arguments),
 }
 
@@ -63,7 +65,8 @@ fn main() -> ExitCode {
         Task::Sign(arguments) => sign::run(&arguments),
         Task::Test(arguments) => test::run(&arguments),
         Task::Bench(arguments) => bench::run(&arguments),
-        Task::FuzzApi(arguments) => fuzz::run(&arguments),
+        Task::Fuzz(arguments) => fuzz::run(&arguments),
+        Task::FuzzApi(arguments) => fuzz_api::run(&arguments),
         Task::Server(arguments) => server::run(&arguments),
     });
     match result {

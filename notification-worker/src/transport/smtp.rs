@@ -56,7 +56,7 @@ impl header::Header for AutoSubmitted {
     }
 }
 
-pub(super) struct Smtp {
+pub(crate) struct Smtp {
     server: config::Smtp,
     tls: Option<TlsParameters>,
     from: Mailbox,
@@ -70,7 +70,7 @@ struct Kept {
 }
 
 impl Smtp {
-    pub(super) fn new(settings: &Notifications) -> Result<Self, ConfigError> {
+    pub(crate) fn new(settings: &Notifications) -> Result<Self, ConfigError> {
         let server = settings.smtp.clone();
         let bad = |what: &str| ConfigError(format!("notifications.{what}"));
         let tls = match server.tls {
@@ -127,7 +127,7 @@ impl Smtp {
         }
     }
 
-    fn mail(&self, to: &Email, letter: &Letter) -> Result<(lettre::Address, Vec<u8>), String> {
+    pub(crate) fn mail(&self, to: &Email, letter: &Letter) -> Result<(lettre::Address, Vec<u8>), String> {
         let address: lettre::Address = to.as_str().parse().map_err(|_| "it is no mail address".to_owned())?;
         let mail = Message::builder()
             .from(self.from.clone())

@@ -306,6 +306,7 @@ mod tests {
             ("after:yesterday", 6),
             ("é state:gone", 8),
             ("attempts:many", 9),
+            ("after:9999-12-31T23:59:59-23:59", 6),
             ("user:", 5),
             ("()", 1),
         ] {
