@@ -57,8 +57,31 @@ pub(crate) fn read<Own: DeserializeOwned + Default>(
     Ok(Settings { common, own })
 }
 
+/// What is wrong, and where, on one line; and not what stands there, which may be a secret, put in the wrong place or beside
+/// a missing quotation mark.
 fn bad(error: config::ConfigError) -> ConfigError {
-    ConfigError(error.to_string().replace('\n', " "))
+    let at = |key: Option<String>| key.map_or_else(String::new, |key| format!(" for key `{key}`"));
+    let within = |origin: Option<String>| origin.map_or_else(String::new, |origin| format!(" in {origin}"));
+    let text = match error {
+        config::ConfigError::Type { origin, expected, key, .. } => {
+            format!("invalid type: expected {expected}{}{}", at(key), within(origin))
+        }
+        config::ConfigError::At { error, origin, key } => {
+            let ConfigError(text) = bad(*error);
+            format!("{text}{}{}", at(key), within(origin))
+        }
+        // The first line says where; the next ones show what stands there.
+        config::ConfigError::FileParse { uri, cause } => {
+            format!("{}{}", cause.to_string().lines().next().unwrap_or_default(), within(uri))
+        }
+        // serde says what there is, and ends with what it expected.
+        config::ConfigError::Message(text) if text.starts_with("invalid ") => {
+            let expected = text.rsplit_once(", expected ").map_or("something else", |(_, expected)| expected);
+            format!("invalid value: expected {expected}")
+        }
+        other => other.to_string(),
+    };
+    ConfigError(text.replace('\n', " "))
 }
 
 /// A service's configuration.

@@ -4,6 +4,7 @@
 use std::collections::BTreeMap;
 
 use common::{
+    crash::{self, Point},
     events::{Opened, open, pack},
     params,
 };
@@ -91,7 +92,9 @@ impl Console {
         ])
         .await?;
         audit::add(&mut tx, who, "edit", On::Letter(letter), &json!({"edit": edit, "version": version}));
+        crash::here(Point::EditWritten);
         tx.commit().await?;
+        crash::here(Point::EditCommitted);
         self.changed();
         Ok(Edited { edit, version: version + 1, diff, readable: true })
     }

@@ -136,6 +136,8 @@ impl Smtp {
             .message_id(Some(message_id(letter, &self.domain)))
             .date_now()
             .header(AutoSubmitted)
+            // Without it, what is said of the content need not be believed, and `ü` may be read as `=C3=BC`.
+            .header(header::MIME_VERSION_1_0)
             .header(header::ContentType::TEXT_PLAIN)
             .body(format!("{}\n", letter.text))
             .map_err(|error| describe(&error))?;
@@ -210,6 +212,7 @@ mod tests {
             "From: Conveyor <orders@conveyor.example>",
             "To: demo@example.test",
             "Auto-Submitted: auto-generated",
+            "MIME-Version: 1.0",
             "Content-Type: text/plain; charset=utf-8",
         ] {
             assert!(mail.contains(&format!("{line}\r\n")), "{line} is not in {mail}");
