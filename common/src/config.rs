@@ -14,6 +14,7 @@ use std::{
     time::Duration,
 };
 
+use config::{ConfigBuilder, builder::DefaultState};
 use secrecy::{ExposeSecret, SecretString};
 use serde::{Deserialize, de::DeserializeOwned};
 
@@ -33,14 +34,19 @@ fn load_from<Own: DeserializeOwned + Default>(
     file: Option<&str>,
     variables: HashMap<String, String>,
 ) -> Result<Settings<Own>, ConfigError> {
-    let bad = |error: config::ConfigError| ConfigError(error.to_string().replace('\n', " "));
-    let mut builder = config::Config::builder();
-    if let Some(file) = file {
-        builder = builder.add_source(config::File::new(file, config::FileFormat::Toml));
-    }
+    let file = file.map(|file| config::File::new(file, config::FileFormat::Toml));
+    read(section, config::Config::builder().add_source(Vec::from_iter(file)), variables)
+}
+
+/// From a file, if there is one, and the environment.
+pub(crate) fn read<Own: DeserializeOwned + Default>(
+    section: Option<&str>,
+    file: ConfigBuilder<DefaultState>,
+    variables: HashMap<String, String>,
+) -> Result<Settings<Own>, ConfigError> {
     let environment =
         config::Environment::with_prefix("CONVEYOR").prefix_separator("__").separator("__").source(Some(variables));
-    let config = builder.add_source(environment).build().map_err(bad)?;
+    let config = file.add_source(environment).build().map_err(bad)?;
     let mut sections: HashMap<String, config::Value> = config.try_deserialize().map_err(bad)?;
     let own = match section.and_then(|name| sections.remove(name)) {
         Some(value) => value.try_deserialize().map_err(bad)?,
@@ -49,6 +55,33 @@ fn load_from<Own: DeserializeOwned + Default>(
     let common: Common = config::Value::from(sections).try_deserialize().map_err(bad)?;
     common.check()?;
     Ok(Settings { common, own })
+}
+
+/// What is wrong, and where, on one line; and not what stands there, which may be a secret, put in the wrong place or beside
+/// a missing quotation mark.
+fn bad(error: config::ConfigError) -> ConfigError {
+    let at = |key: Option<String>| key.map_or_else(String::new, |key| format!(" for key `{key}`"));
+    let within = |origin: Option<String>| origin.map_or_else(String::new, |origin| format!(" in {origin}"));
+    let text = match error {
+        config::ConfigError::Type { origin, expected, key, .. } => {
+            format!("invalid type: expected {expected}{}{}", at(key), within(origin))
+        }
+        config::ConfigError::At { error, origin, key } => {
+            let ConfigError(text) = bad(*error);
+            format!("{text}{}{}", at(key), within(origin))
+        }
+        // The first line says where; the next ones show what stands there.
+        config::ConfigError::FileParse { uri, cause } => {
+            format!("{}{}", cause.to_string().lines().next().unwrap_or_default(), within(uri))
+        }
+        // serde says what there is, and ends with what it expected.
+        config::ConfigError::Message(text) if text.starts_with("invalid ") => {
+            let expected = text.rsplit_once(", expected ").map_or("something else", |(_, expected)| expected);
+            format!("invalid value: expected {expected}")
+        }
+        other => other.to_string(),
+    };
+    ConfigError(text.replace('\n', " "))
 }
 
 /// A service's configuration.

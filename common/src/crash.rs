@@ -40,6 +40,28 @@ pub enum Point {
     EffectPerformed,
     /// It is recorded, and not acknowledged.
     EffectRecorded,
+    /// The console has dead letters in hand, and nothing is written.
+    LettersTaken,
+    /// They are kept, and not acknowledged.
+    LettersKept,
+    /// An edit of a letter is written, and not committed.
+    EditWritten,
+    /// It is committed, and whoever made it has no answer.
+    EditCommitted,
+    /// It was looked at orders whose time is up, and what follows is not committed.
+    LookWritten,
+    /// It is committed.
+    LookCommitted,
+    /// Payments that nobody has answered for are taken, and nobody is asked yet.
+    AskTaken,
+    /// The gateway has answered, and that is not recorded.
+    AskAnswered,
+    /// It is recorded.
+    AskRecorded,
+    /// What the gateway says by itself is written, and not committed.
+    CallbackWritten,
+    /// It is committed, and the gateway has no answer.
+    CallbackRecorded,
     /// The process was told to stop.
     StopBegun,
     /// Nothing is taken any more, and what was committed is on its way.
@@ -47,7 +69,7 @@ pub enum Point {
 }
 
 /// All of them, with their names.
-pub const POINTS: [(Point, &str); 17] = [
+pub const POINTS: [(Point, &str); 28] = [
     (Point::OutboxWritten, "outbox.written"),
     (Point::OutboxCommitted, "outbox.committed"),
     (Point::OutboxPublished, "outbox.published"),
@@ -63,6 +85,17 @@ pub const POINTS: [(Point, &str); 17] = [
     (Point::EffectPrepared, "effect.prepared"),
     (Point::EffectPerformed, "effect.performed"),
     (Point::EffectRecorded, "effect.recorded"),
+    (Point::LettersTaken, "letters.taken"),
+    (Point::LettersKept, "letters.kept"),
+    (Point::EditWritten, "edit.written"),
+    (Point::EditCommitted, "edit.committed"),
+    (Point::LookWritten, "look.written"),
+    (Point::LookCommitted, "look.committed"),
+    (Point::AskTaken, "ask.taken"),
+    (Point::AskAnswered, "ask.answered"),
+    (Point::AskRecorded, "ask.recorded"),
+    (Point::CallbackWritten, "callback.written"),
+    (Point::CallbackRecorded, "callback.recorded"),
     (Point::StopBegun, "stop.begun"),
     (Point::StopDrained, "stop.drained"),
 ];
@@ -125,9 +158,16 @@ mod armed {
     }
 }
 
+impl Point {
+    #[must_use]
+    pub fn name(self) -> &'static str {
+        POINTS.iter().find(|(point, _)| *point == self).map_or("", |(_, name)| name)
+    }
+}
+
 /// Says that the process comes by.
 #[inline]
-pub(crate) fn here(point: Point) {
+pub fn here(point: Point) {
     #[cfg(feature = "crash-points")]
     armed::here(point);
     #[cfg(not(feature = "crash-points"))]

@@ -18,6 +18,8 @@ mod slow;
 pub mod turns;
 mod visit;
 
+#[cfg(any(test, feature = "fuzzing"))]
+pub(crate) use address::asked_by;
 pub use code::{Code, codes};
 pub use form::Form;
 pub use health::Check;

@@ -12,6 +12,8 @@ pub mod consumer;
 pub mod crash;
 pub mod db;
 pub mod events;
+#[cfg(any(test, feature = "fuzzing"))]
+pub mod fuzzing;
 pub mod html;
 pub mod http;
 pub mod ids;

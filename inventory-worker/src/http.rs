@@ -1,8 +1,8 @@
 //! The routes. One file per resource.
 
 mod codes;
-mod lock;
-mod product;
+pub(crate) mod lock;
+pub(crate) mod product;
 
 use std::sync::Arc;
 

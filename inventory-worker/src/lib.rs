@@ -4,6 +4,8 @@
 //! released when it is off; what had left comes back. [`reservation`] decides; everything else here carries it out.
 
 mod ahead;
+#[cfg(any(test, feature = "fuzzing"))]
+pub mod fuzzing;
 mod handlers;
 mod http;
 pub mod reservation;

@@ -1,10 +1,10 @@
 //! The routes. One file per resource.
 
 mod codes;
-mod contacts;
-mod mask;
+pub(crate) mod contacts;
+pub(crate) mod mask;
 mod orders;
-mod send;
+pub(crate) mod send;
 
 use std::{sync::Arc, time::Duration};
 

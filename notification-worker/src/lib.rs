@@ -3,6 +3,8 @@
 //! What may still be told is decided in `truth`, a pure module: a customer's last word from us must be true.
 
 mod contact;
+#[cfg(any(test, feature = "fuzzing"))]
+pub mod fuzzing;
 mod handlers;
 mod http;
 mod message;

@@ -171,7 +171,8 @@ fn refunded(order: OrderId, amount: &str) -> Words {
 
 /// A moment as people read it, to the minute that is surely not too late.
 fn readable(moment: OffsetDateTime) -> String {
-    let moment = moment.to_offset(UtcOffset::UTC);
+    // Where a calendar ends, it may be in it by its own clock only.
+    let moment = moment.checked_to_offset(UtcOffset::UTC).unwrap_or(moment);
     let (date, time) = (moment.date(), moment.time());
     format!("{} {} {}, {:02}:{:02} UTC", date.day(), date.month(), date.year(), time.hour(), time.minute())
 }
@@ -273,6 +274,13 @@ mod tests {
         assert_eq!(plain("card\r\nBcc: x\0"), "card  Bcc: x");
         assert_eq!(plain(" \n"), "no reason was given");
         assert_eq!(plain(&"x".repeat(1_000)).len(), LONGEST_REASON);
+    }
+
+    #[test]
+    fn a_moment_at_the_end_of_the_calendar_can_be_read() {
+        let last =
+            OffsetDateTime::new_in_offset(time::Date::MAX, time::Time::MAX, UtcOffset::from_hms(-23, -59, 0).unwrap());
+        assert!(!readable(last).is_empty());
     }
 
     #[test]

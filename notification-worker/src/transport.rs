@@ -19,6 +19,8 @@ use common::{
     ids::UserId,
 };
 
+#[cfg(any(test, feature = "fuzzing"))]
+pub(crate) use self::smtp::Smtp as Mailer;
 use self::{log::Log, sms::Sms, smtp::Smtp};
 use crate::{
     contact::{Channel, Contact, Email, Phone},

@@ -7,8 +7,8 @@ mod announce;
 mod cancel;
 mod catalogue;
 mod caught_up;
-#[cfg(test)]
-mod fuzz;
+#[cfg(any(test, feature = "fuzzing"))]
+pub mod fuzzing;
 mod handlers;
 mod http;
 mod intake;

@@ -13,6 +13,7 @@ use std::{
 use common::{
     backoff::Backoff,
     broker::topology::ORDERS_TIMEOUT,
+    crash::{self, Point},
     db::DbError,
     events::OrderWakeup,
     outbox::{Outbox, Units},
@@ -154,7 +155,13 @@ async fn pass(units: &Units, times: &Times, now: OffsetDateTime) -> Result<usize
     metrics::counter!("conveyor_orders_looked_at_total").increment(ids.len() as u64);
     store::record(&mut unit.tx, transitions);
     wakeups::put_back(&mut unit.tx, left);
+    if taken > 0 {
+        crash::here(Point::LookWritten);
+    }
     unit.commit().await?;
+    if taken > 0 {
+        crash::here(Point::LookCommitted);
+    }
     Ok(taken)
 }
 

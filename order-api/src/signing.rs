@@ -47,7 +47,7 @@ impl Signed {
     }
 }
 
-fn parse(text: &str) -> Option<(KeyId, Signature)> {
+pub(crate) fn parse(text: &str) -> Option<(KeyId, Signature)> {
     let (key_id, signature) = text.split_once(':')?;
     let bytes: [u8; 64] = STANDARD.decode(signature).ok()?.try_into().ok()?;
     // One signature, one text: nobody can turn it into another that counts as well.

@@ -10,6 +10,8 @@ mod wire;
 
 pub use http::{HttpGateway, Options};
 pub use instant::Instant;
+#[cfg(any(test, feature = "fuzzing"))]
+pub(crate) use wire::MethodReply;
 pub(crate) use wire::{CallbackBody, Happened};
 
 use common::{

@@ -2,11 +2,11 @@
 
 mod callback;
 pub mod codes;
-mod methods;
+pub(crate) mod methods;
 mod orders;
-mod paid_back;
-mod process;
-mod signature;
+pub(crate) mod paid_back;
+pub(crate) mod process;
+pub(crate) mod signature;
 
 use std::{sync::Arc, time::Duration};
 

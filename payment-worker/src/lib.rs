@@ -4,6 +4,8 @@
 
 mod announce;
 pub mod card;
+#[cfg(any(test, feature = "fuzzing"))]
+pub mod fuzzing;
 pub mod gateway;
 mod handlers;
 pub mod http;

@@ -6,7 +6,11 @@
 
 use std::{sync::Arc, time::Duration};
 
-use common::{http::turns::Turns, outbox::Units};
+use common::{
+    crash::{self, Point},
+    http::turns::Turns,
+    outbox::Units,
+};
 use tokio::{task::JoinSet, time::MissedTickBehavior};
 use tokio_util::sync::CancellationToken;
 
@@ -46,6 +50,9 @@ impl<G: PaymentGateway> Reconciler<G> {
                 _ = tick.tick(), if under_way.len() < MOST => {
                     let room = self.gateway.room().min(MOST - under_way.len());
                     let claimed = self.claim(room).await;
+                    if !claimed.is_empty() {
+                        crash::here(Point::AskTaken);
+                    }
                     // Where there was more than could be taken, the next come at once.
                     if room > 1 && claimed.len() == room {
                         tick.reset_immediately();
@@ -62,7 +69,9 @@ impl<G: PaymentGateway> Reconciler<G> {
                     }
                     // One that panicked has said so; its lease ends.
                     let outcomes: Vec<Outcome> = ended.into_iter().flatten().collect();
+                    crash::here(Point::AskAnswered);
                     self.record(&outcomes).await;
+                    crash::here(Point::AskRecorded);
                 }
             }
         }

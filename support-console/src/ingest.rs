@@ -18,6 +18,7 @@ use common::{
         Lane, Link,
         topology::{UNROUTABLE, WORK_QUEUES, dead_letter_queue},
     },
+    crash::{self, Point},
     db::DbError,
 };
 use futures_util::{StreamExt as _, future::join_all};
@@ -177,7 +178,9 @@ impl Drain<'_> {
         let now = OffsetDateTime::now_utc();
         let arrivals: Vec<Arrival> =
             batch.into_iter().flat_map(|delivery| arrival::read(self.source, delivery, now)).collect();
+        crash::here(Point::LettersTaken);
         self.take_in(arrivals).await.map_err(|error| End::Held(error.to_string()))?;
+        crash::here(Point::LettersKept);
         metrics::counter!("conveyor_support_ingested_total", "queue" => self.source).increment(messages);
         self.console.changed();
         match lane.ask(last.ack(BasicAckOptions { multiple: true })).await {

@@ -11,6 +11,8 @@ pub mod cli;
 mod console;
 mod desk;
 mod diff;
+#[cfg(any(test, feature = "fuzzing"))]
+pub mod fuzzing;
 mod group;
 mod http;
 mod ingest;

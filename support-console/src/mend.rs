@@ -4,6 +4,7 @@
 use std::collections::BTreeMap;
 
 use common::{
+    crash::{self, Point},
     events::{Opened, open, pack},
     params,
 };
@@ -91,7 +92,9 @@ impl Console {
         ])
         .await?;
         audit::add(&mut tx, who, "edit", On::Letter(letter), &json!({"edit": edit, "version": version}));
+        crash::here(Point::EditWritten);
         tx.commit().await?;
+        crash::here(Point::EditCommitted);
         self.changed();
         Ok(Edited { edit, version: version + 1, diff, readable: true })
     }
@@ -120,13 +123,13 @@ impl Console {
 }
 
 /// A body that will do, and what it is about.
-struct Mended {
-    body: Vec<u8>,
+pub(crate) struct Mended {
+    pub body: Vec<u8>,
     about: About,
 }
 
 /// Checks an edit. What each retry sets by itself cannot be edited: it would be ignored.
-fn mend(event_id: Option<Uuid>, before: &[u8], body: &[u8]) -> Result<Mended, String> {
+pub(crate) fn mend(event_id: Option<Uuid>, before: &[u8], body: &[u8]) -> Result<Mended, String> {
     if body.len() > BODY_MOST {
         return Err(format!("the body is larger than {} MiB", BODY_MOST / 1024 / 1024));
     }

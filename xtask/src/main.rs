@@ -7,6 +7,7 @@ mod bench;
 mod chaos;
 mod down;
 mod fuzz;
+mod fuzz_api;
 mod http;
 mod order;
 mod ports;
@@ -50,7 +51,8 @@ enum Task {
     Test(test::Arguments),
     Bench(bench::Arguments),
     Chaos(chaos::Arguments),
-    FuzzApi(fuzz::Arguments),
+    Fuzz(fuzz::Arguments),
+    FuzzApi(fuzz_api::Arguments),
     Server(server::Arguments),
 }
 
@@ -66,7 +68,8 @@ fn main() -> ExitCode {
         Task::Test(arguments) => test::run(&arguments),
         Task::Bench(arguments) => bench::run(&arguments),
         Task::Chaos(arguments) => chaos::run(&arguments),
-        Task::FuzzApi(arguments) => fuzz::run(&arguments),
+        Task::Fuzz(arguments) => fuzz::run(&arguments),
+        Task::FuzzApi(arguments) => fuzz_api::run(&arguments),
         Task::Server(arguments) => server::run(&arguments),
     });
     match result {

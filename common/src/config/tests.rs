@@ -44,3 +44,16 @@ fn a_secret_under_a_name_cut_short_is_not_shown() {
         assert!(error.contains("auth.keys") && !error.contains("hush"), "{name}: {error}");
     }
 }
+
+#[test]
+fn what_stands_where_something_is_wrong_is_not_shown() {
+    for name in ["CONVEYOR__DATABASE", "CONVEYOR__BROKER", "CONVEYOR__AUTH", "CONVEYOR__CONSUMER__PREFETCH"] {
+        let error = sample(&[(name, "postgres://role:hush-hush@h/d")]).unwrap_err().to_string();
+        let key = name.trim_start_matches("CONVEYOR__").to_lowercase().replace("__", ".");
+        assert!(error.contains(&key) && !error.contains("hush"), "{name}: {error}");
+    }
+    let file = config::File::from_str("threads = 1\n[auth.keys.main]\nsecret = hush-hush\n", config::FileFormat::Toml);
+    let builder = config::Config::builder().add_source(file);
+    let error = read::<NoSection>(None, builder, HashMap::new()).unwrap_err().to_string();
+    assert!(error.contains("line 3") && !error.contains("hush"), "{error}");
+}

@@ -8,7 +8,7 @@ const FORWARDED_FOR: HeaderName = HeaderName::from_static("x-forwarded-for");
 
 /// The address that asked: the peer's, or, where that is a proxy of ours, the last one that the proxies name and that is
 /// none of them. What stands before it anybody may have written.
-pub(super) fn asked_by(peer: IpAddr, headers: &HeaderMap, proxies: &[IpAddr]) -> IpAddr {
+pub(crate) fn asked_by(peer: IpAddr, headers: &HeaderMap, proxies: &[IpAddr]) -> IpAddr {
     let mut asked_by = peer.to_canonical();
     if proxies.is_empty() || !proxies.contains(&asked_by) {
         return site(asked_by);

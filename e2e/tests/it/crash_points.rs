@@ -3,7 +3,7 @@
 
 use std::{collections::BTreeMap, os::unix::process::ExitStatusExt as _, time::Duration};
 
-use common::crash::{MISTAKES, Mistake, POINTS, Point};
+use common::crash::{MISTAKES, Mistake, Point};
 use e2e::{Database, LONG, Process, Vhost};
 use nix::{libc::SIGABRT, sys::signal::Signal};
 use tokio_postgres::error::SqlState;
@@ -29,10 +29,6 @@ const ALWAYS: [Point; 9] = [
 ];
 const EFFECTS: [Point; 3] = [Point::EffectPrepared, Point::EffectPerformed, Point::EffectRecorded];
 
-fn name(point: Point) -> &'static str {
-    POINTS.iter().find(|(its, _)| *its == point).unwrap().1
-}
-
 struct Crashing {
     line: Line,
     /// Which process dies.
@@ -52,7 +48,7 @@ impl Crashing {
             let name = MISTAKES.iter().find(|(its, _)| *its == mistake).unwrap().1;
             self.process().set("CONVEYOR_MISTAKE", name);
         }
-        self.process().set("CONVEYOR_CRASH", &format!("{}:{passing}", name(point)));
+        self.process().set("CONVEYOR_CRASH", &format!("{}:{passing}", point.name()));
         self.restart().await;
         // Of any other point it may die before it is ready: there is work at once.
         let is_at_stop = matches!(point, Point::StopBegun | Point::StopDrained);
@@ -80,7 +76,7 @@ impl Crashing {
 
     async fn until_dead(&mut self, point: Point) {
         let process = self.process();
-        let what = format!("{} dies at {}", process.name(), name(point));
+        let what = format!("{} dies at {}", process.name(), point.name());
         let pid = process.pid();
         println!("{what}");
         let ended = tokio::time::timeout(LONG, process.wait()).await.unwrap_or_else(|_| panic!("{what} ({pid:?})"));
@@ -131,14 +127,16 @@ async fn dies_everywhere(index: usize, points: impl IntoIterator<Item = Point>) 
 /// How often it may have to come by: some things happen once in the life of a process, others gather for as long as all
 /// these orders take.
 fn most(point: Point) -> u32 {
+    use Point::{BatchAcknowledged, LookCommitted, LookWritten, OutboxDeleted, StopBegun, StopDrained};
     let is_rare =
-        matches!(point, Point::OutboxDeleted | Point::BatchAcknowledged | Point::StopBegun | Point::StopDrained);
+        matches!(point, OutboxDeleted | BatchAcknowledged | LookWritten | LookCommitted | StopBegun | StopDrained);
     if is_rare { 1 } else { u32::MAX }
 }
 
 #[tokio::test]
 async fn order_api_may_die_anywhere() {
-    dies_everywhere(API, ALWAYS.into_iter().chain([Point::StopDrained])).await;
+    let own = [Point::LookWritten, Point::LookCommitted, Point::StopDrained];
+    dies_everywhere(API, ALWAYS.into_iter().chain(own)).await;
 }
 
 #[tokio::test]
@@ -158,18 +156,49 @@ async fn notification_worker_may_die_anywhere() {
     dies_everywhere(NOTIFICATION, EFFECTS.into_iter().chain(own)).await;
 }
 
+/// Each at another point in every round, and all of them within the same orders.
+#[tokio::test]
+async fn all_processes_may_die_at_once() {
+    use Point::{
+        BatchAcknowledged, BatchHandled, BatchTaken, EffectPerformed, EffectPrepared, EffectRecorded, OutboxCommitted,
+        OutboxConfirmed, OutboxPublished, OutboxWritten,
+    };
+    let mut crashing = Crashing::start(API).await;
+    for round in [
+        [OutboxCommitted, OutboxWritten, EffectPerformed, EffectPrepared],
+        [OutboxConfirmed, BatchHandled, EffectRecorded, EffectPerformed],
+        [BatchTaken, OutboxPublished, OutboxCommitted, EffectRecorded],
+        [OutboxPublished, BatchAcknowledged, EffectPrepared, BatchHandled],
+    ] {
+        for (index, point) in round.into_iter().enumerate() {
+            crashing.index = index;
+            crashing.process().set("CONVEYOR_CRASH", &format!("{}:1", point.name()));
+            crashing.restart().await;
+        }
+        let load = Load::begin(&crashing.line, ORDERS, 8);
+        // Whoever is dead keeps those behind it from their work, so each comes back when all before it have died.
+        for (index, point) in round.into_iter().enumerate() {
+            crashing.index = index;
+            crashing.until_dead(point).await;
+            crashing.revive().await;
+        }
+        load.finish().await;
+    }
+    crashing.reconcile(AFTER_A_CRASH).await;
+}
+
 /// What one death leaves in the outbox is swept by the next process, which dies of that.
 #[tokio::test]
 async fn a_sweeper_may_die_of_what_it_sweeps() {
     for index in [API, INVENTORY, PAYMENT] {
         let mut crashing = Crashing::start(index).await;
         for point in [Point::SweepClaimed, Point::SweepPublished] {
-            crashing.process().set("CONVEYOR_CRASH", &format!("{}:1", name(Point::OutboxCommitted)));
+            crashing.process().set("CONVEYOR_CRASH", &format!("{}:1", Point::OutboxCommitted.name()));
             crashing.restart().await;
             let load = Load::begin(&crashing.line, ORDERS, 8);
             crashing.until_dead(Point::OutboxCommitted).await;
             crashing.let_leases_end().await;
-            crashing.process().set("CONVEYOR_CRASH", &format!("{}:1", name(point)));
+            crashing.process().set("CONVEYOR_CRASH", &format!("{}:1", point.name()));
             crashing.process().start().await;
             crashing.until_dead(point).await;
             crashing.revive().await;
@@ -188,7 +217,7 @@ async fn a_worker_may_die_while_it_splits_a_batch_or_hands_it_over() {
                   $$ BEGIN RAISE EXCEPTION 'not now'; END $$";
     database.batch_execute(refuse).await.unwrap();
     for (point, passing) in [(Point::BatchSplit, 1), (Point::BatchSplit, 2), (Point::BatchHandedOver, 1)] {
-        crashing.process().set("CONVEYOR_CRASH", &format!("{}:{passing}", name(point)));
+        crashing.process().set("CONVEYOR_CRASH", &format!("{}:{passing}", point.name()));
         crashing.restart().await;
         let trigger = "CREATE TRIGGER refuses BEFORE INSERT ON inventory.reservations
                        FOR EACH ROW EXECUTE FUNCTION inventory.refuse()";

@@ -3,6 +3,7 @@
 mod asking;
 mod books;
 mod callbacks;
+mod crashes;
 mod crowds;
 mod paid_back;
 mod paying;

@@ -32,7 +32,7 @@ const MOST_OF_ONE: i64 = 1_000_000;
 /// The documented request.
 #[derive(Deserialize)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
-pub(super) struct LockStock {
+pub(crate) struct LockStock {
     order_id: String,
     items: Vec<Object<Item>>,
 }
@@ -47,16 +47,16 @@ struct Item {
 
 /// A request that is in order.
 #[derive(Debug)]
-struct Wanted {
+pub(crate) struct Wanted {
     order_id: OrderId,
-    quantities: Quantities,
+    pub quantities: Quantities,
     /// In which line each product is first.
-    lines: BTreeMap<ProductId, usize>,
+    pub lines: BTreeMap<ProductId, usize>,
 }
 
 impl LockStock {
     /// Checks it, and says everything that is wrong at once.
-    fn check(self) -> Result<Wanted, Vec<FieldError>> {
+    pub(crate) fn check(self) -> Result<Wanted, Vec<FieldError>> {
         let mut errors = Vec::new();
         let order_id = self.order_id.parse::<OrderId>();
         let order_id =

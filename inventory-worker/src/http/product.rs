@@ -71,14 +71,14 @@ pub(super) async fn show(
 /// What was counted, or by how much it differs; one of the two.
 #[derive(Deserialize)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
-pub(super) struct Put {
+pub(crate) struct Put {
     on_hand: Option<i64>,
     adjust: Option<i64>,
     reason: String,
 }
 
 impl Put {
-    fn check(self, errors: &mut Vec<FieldError>) -> Option<(Change, String)> {
+    pub(crate) fn check(self, errors: &mut Vec<FieldError>) -> Option<(Change, String)> {
         let length = self.reason.chars().count();
         if !(1..=LONGEST_REASON).contains(&length) || self.reason.chars().any(char::is_control) {
             let message = format!("must have 1 to {LONGEST_REASON} characters, and no control characters among them");

@@ -23,7 +23,7 @@ use crate::{
 /// Either address may be left out, but not that of the channel.
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
-pub(super) struct Put {
+pub(crate) struct Put {
     email: Option<String>,
     phone: Option<String>,
     channel: String,
@@ -31,7 +31,7 @@ pub(super) struct Put {
 
 impl Put {
     /// Everything that is wrong is said at once, and nothing of it repeated.
-    fn check(self) -> Result<Contact, Problem> {
+    pub(crate) fn check(self) -> Result<Contact, Problem> {
         let mut errors = Vec::new();
         let mut invalid = |field: &str, message: &str| errors.push(FieldError::new(INVALID_FIELD, field, message));
         let (has_email, has_phone) = (self.email.is_some(), self.phone.is_some());

@@ -18,7 +18,7 @@ pub(super) fn phone(number: &str) -> String {
 }
 
 /// The same wherever an address stands in what another server has said.
-pub(super) fn text(text: &str) -> String {
+pub(crate) fn text(text: &str) -> String {
     text.split_inclusive(|c: char| c.is_whitespace() || matches!(c, '<' | '>' | ',' | ';' | '(' | ')' | '"' | ':'))
         .map(|word| {
             let bare = word.trim_end_matches(|c: char| {

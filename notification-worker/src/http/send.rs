@@ -32,7 +32,7 @@ const LONGEST_SMS: usize = 1_000;
 
 #[derive(Deserialize)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
-pub(super) struct Send {
+pub(crate) struct Send {
     user_id: String,
     notification_type: String,
     subject: String,
@@ -40,15 +40,15 @@ pub(super) struct Send {
 }
 
 /// What is acceptable.
-struct Wanted {
-    user_id: UserId,
+pub(crate) struct Wanted {
+    pub user_id: UserId,
     channel: Channel,
-    subject: String,
-    message: String,
+    pub subject: String,
+    pub message: String,
 }
 
 impl Send {
-    fn check(self) -> Result<Wanted, Problem> {
+    pub(crate) fn check(self) -> Result<Wanted, Problem> {
         let mut errors = Vec::new();
         let user_id = user_of(self.user_id).map_err(|error| errors.push(error)).ok();
         let mut invalid = |field: &str, message: String| errors.push(FieldError::new(INVALID_FIELD, field, message));

@@ -56,7 +56,7 @@ impl header::Header for AutoSubmitted {
     }
 }
 
-pub(super) struct Smtp {
+pub(crate) struct Smtp {
     server: config::Smtp,
     tls: Option<TlsParameters>,
     from: Mailbox,
@@ -70,7 +70,7 @@ struct Kept {
 }
 
 impl Smtp {
-    pub(super) fn new(settings: &Notifications) -> Result<Self, ConfigError> {
+    pub(crate) fn new(settings: &Notifications) -> Result<Self, ConfigError> {
         let server = settings.smtp.clone();
         let bad = |what: &str| ConfigError(format!("notifications.{what}"));
         let tls = match server.tls {
@@ -127,7 +127,7 @@ impl Smtp {
         }
     }
 
-    fn mail(&self, to: &Email, letter: &Letter) -> Result<(lettre::Address, Vec<u8>), String> {
+    pub(crate) fn mail(&self, to: &Email, letter: &Letter) -> Result<(lettre::Address, Vec<u8>), String> {
         let address: lettre::Address = to.as_str().parse().map_err(|_| "it is no mail address".to_owned())?;
         let mail = Message::builder()
             .from(self.from.clone())
@@ -136,6 +136,8 @@ impl Smtp {
             .message_id(Some(message_id(letter, &self.domain)))
             .date_now()
             .header(AutoSubmitted)
+            // Without it, what is said of the content need not be believed, and `ü` may be read as `=C3=BC`.
+            .header(header::MIME_VERSION_1_0)
             .header(header::ContentType::TEXT_PLAIN)
             .body(format!("{}\n", letter.text))
             .map_err(|error| describe(&error))?;
@@ -209,6 +211,7 @@ mod tests {
             "From: Conveyor <orders@conveyor.example>",
             "To: demo@example.test",
             "Auto-Submitted: auto-generated",
+            "MIME-Version: 1.0",
             "Content-Type: text/plain; charset=utf-8",
         ] {
             assert!(mail.contains(&format!("{line}\r\n")), "{line} is not in {mail}");

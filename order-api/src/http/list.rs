@@ -153,7 +153,7 @@ fn whose(caller: &Caller, asked: Option<UserId>) -> Result<Option<UserId>, Probl
     Ok(Some(caller.user_id.clone()))
 }
 
-fn moment(text: &str) -> Result<OffsetDateTime, String> {
+pub(crate) fn moment(text: &str) -> Result<OffsetDateTime, String> {
     let moment = OffsetDateTime::parse(text, &Rfc3339).ok();
     // Where a calendar ends, a moment may be in it by one clock and beyond it by that of the database.
     let moment = moment.and_then(|moment| moment.checked_to_offset(UtcOffset::UTC));
@@ -161,11 +161,11 @@ fn moment(text: &str) -> Result<OffsetDateTime, String> {
 }
 
 /// A cursor names the last order of a page. To its reader it is only a text that leads on.
-fn to_cursor(id: OrderId) -> String {
+pub(crate) fn to_cursor(id: OrderId) -> String {
     format!("b{}", id.0.simple())
 }
 
-fn from_cursor(text: &str) -> Result<OrderId, String> {
+pub(crate) fn from_cursor(text: &str) -> Result<OrderId, String> {
     let hex = text.strip_prefix('b').filter(|hex| hex.len() == 32);
     let id = hex.and_then(|hex| Uuid::try_parse(hex).ok());
     id.map(OrderId).ok_or_else(|| "must be the nextCursor of another answer".to_owned())

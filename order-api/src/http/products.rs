@@ -109,7 +109,7 @@ fn names(known: &HeaderValue, tag: &str) -> bool {
 #[derive(Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 #[schema(as = PutProduct)]
-pub(super) struct Put {
+pub(crate) struct Put {
     /// Without control characters.
     #[schema(min_length = 1, max_length = 200, pattern = r"^[^\x00-\x1f\x7f-\x9f]+$")]
     name: String,
@@ -118,7 +118,7 @@ pub(super) struct Put {
 }
 
 impl Put {
-    fn check(self, currency: &Currency, errors: &mut Vec<FieldError>) -> Option<Product> {
+    pub(crate) fn check(self, currency: &Currency, errors: &mut Vec<FieldError>) -> Option<Product> {
         let length = self.name.chars().count();
         if !(1..=LONGEST_NAME).contains(&length) || self.name.chars().any(char::is_control) {
             let message = format!("must have 1 to {LONGEST_NAME} characters, and no control characters among them");

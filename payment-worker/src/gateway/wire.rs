@@ -141,7 +141,7 @@ impl RefundReply {
 
 #[derive(Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
-pub(super) struct MethodReply {
+pub(crate) struct MethodReply {
     token: String,
     brand: String,
     last4: String,
@@ -151,7 +151,7 @@ pub(super) struct MethodReply {
 
 impl MethodReply {
     /// What may be kept of it. A token that is a number is a number too many.
-    pub(super) fn stored(self) -> Result<StoredMethod, NoToken> {
+    pub(crate) fn stored(self) -> Result<StoredMethod, NoToken> {
         let is_last4 = self.last4.len() == 4 && self.last4.bytes().all(|b| b.is_ascii_digit());
         let is_token = name(&self.token) == self.token && self.token.bytes().any(|b| b.is_ascii_alphabetic());
         let is_date = (1..=12).contains(&self.exp_month) && (2000..3000).contains(&self.exp_year);

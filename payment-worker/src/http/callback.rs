@@ -4,6 +4,7 @@
 use axum::{Json, extract::State, http::HeaderMap};
 use common::{
     consumer::Failure,
+    crash::{self, Point},
     http::{Code, FieldError, JsonText, Problem, codes::INVALID_FIELD},
 };
 use serde_json::{Value, json};
@@ -89,7 +90,9 @@ async fn take_once<G>(state: &http::State<G>, signed: &Signed, outcome: &Outcome
     if is_new {
         outcomes::record(&mut unit.tx, &mut unit.outbox, std::slice::from_ref(outcome), &state.rules).await?;
     }
+    crash::here(Point::CallbackWritten);
     unit.commit().await?;
+    crash::here(Point::CallbackRecorded);
     Ok(is_new)
 }
 

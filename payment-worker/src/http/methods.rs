@@ -12,6 +12,7 @@ use common::{
 };
 use secrecy::SecretString;
 use serde::{Deserialize, Serialize};
+use time::Date;
 
 use super::{UNREACHABLE, codes, process};
 use crate::{
@@ -24,10 +25,17 @@ use crate::{
 /// A card to be kept. It has no `Debug`.
 #[derive(Deserialize)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
-struct NewMethod {
+pub(crate) struct NewMethod {
     card_number: SecretString,
     expiry_date: SecretString,
     cvv: SecretString,
+}
+
+impl NewMethod {
+    pub(crate) fn check(self, today: Date) -> Result<Card, Problem> {
+        Card::check(self.card_number, &self.expiry_date, self.cvv, today)
+            .map_err(|bad| Problem::invalid(bad.into_iter().map(|bad| process::bad_card(bad, "")).collect()))
+    }
 }
 
 #[derive(Serialize)]
@@ -79,10 +87,9 @@ pub(super) async fn put<G: PaymentGateway>(
     let user_id = user_of(path)?;
     may_change(&caller, &user_id)?;
     let till = state.till()?;
-    let NewMethod { card_number, expiry_date, cvv } = text.parse()?;
+    let new: NewMethod = text.parse()?;
     drop(text);
-    let card = Card::check(card_number, &expiry_date, cvv, state.calendar.today())
-        .map_err(|bad| Problem::invalid(bad.into_iter().map(|bad| process::bad_card(bad, "")).collect()))?;
+    let card = new.check(state.calendar.today())?;
     let method = state.gateway.tokenise(&card).await.map_err(|error| match error {
         NoToken::Refused => {
             let message = "the payment gateway does not take this card";

@@ -34,7 +34,7 @@ const LONGEST_NOTE: usize = 500;
 
 #[derive(Debug, Deserialize)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
-pub(super) struct Body {
+pub(crate) struct Body {
     transaction_id: String,
     /// By what it can be found in other books, such as the number of a bank transfer.
     note: String,
@@ -53,10 +53,10 @@ pub(super) struct Answered {
 }
 
 /// What is to be noted, of what.
-struct Wanted {
+pub(crate) struct Wanted {
     order_id: OrderId,
     transaction_id: TransactionId,
-    note: String,
+    pub note: String,
 }
 
 pub(super) async fn paid_back<G: PaymentGateway>(
@@ -88,7 +88,7 @@ pub(super) async fn paid_back<G: PaymentGateway>(
     Ok(Json(Answered { code: 200, message: "Paid back by hand", order_id, transaction_id, refund, paid_back }))
 }
 
-fn check(order_id: OrderId, body: &Body) -> Result<Wanted, Problem> {
+pub(crate) fn check(order_id: OrderId, body: &Body) -> Result<Wanted, Problem> {
     let mut errors = Vec::new();
     let transaction_id = body.transaction_id.parse::<TransactionId>();
     if let Err(error) = &transaction_id {

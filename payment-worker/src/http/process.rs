@@ -16,7 +16,7 @@ use common::{
     consumer::Failure,
     http::{FieldError, JsonText, Object, Problem, codes::INVALID_FIELD},
     ids::{OrderId, TransactionId, UserId},
-    money::Money,
+    money::{Currency, Money},
     trace,
 };
 use secrecy::SecretString;
@@ -29,7 +29,7 @@ use tokio::{
 
 use super::codes;
 use crate::{
-    card::{BadCard, Card},
+    card::{BadCard, Calendar, Card},
     gateway::{Answer, Charge, Means, PaymentGateway},
     http::{self, SharedState, UNREACHABLE},
     outcomes::{self, Again, Outcome, Said},
@@ -44,7 +44,7 @@ const LOOK_EVERY: Duration = Duration::from_millis(500);
 /// The documented request. It has no `Debug`.
 #[derive(Deserialize)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
-struct ProcessPayment {
+pub(crate) struct ProcessPayment {
     order_id: String,
     user_id: String,
     payment_amount: Box<RawValue>,
@@ -62,11 +62,11 @@ struct Details {
 }
 
 /// A request that is in order, as far as can be seen without looking at the order.
-struct Wanted {
+pub(crate) struct Wanted {
     order_id: OrderId,
     user_id: UserId,
-    amount: Money,
-    method: String,
+    pub amount: Money,
+    pub method: String,
     means: Wish,
 }
 
@@ -95,7 +95,7 @@ pub(super) async fn process<G: PaymentGateway>(
     let request: ProcessPayment = text.parse()?;
     // It is wiped.
     drop(text);
-    let wanted = check(request, &state)?;
+    let wanted = check(request, &state.currency, state.calendar)?;
     if wanted.user_id != caller.user_id {
         return Err(Problem::new(codes::WRONG_USER, "userId is not the user of the token"));
     }
@@ -103,19 +103,19 @@ pub(super) async fn process<G: PaymentGateway>(
     pay(&state, wanted, trace::of_request(incoming)).await
 }
 
-fn check<G>(request: ProcessPayment, state: &http::State<G>) -> Result<Wanted, Problem> {
+pub(crate) fn check(request: ProcessPayment, currency: &Currency, calendar: Calendar) -> Result<Wanted, Problem> {
     let mut errors = Vec::new();
     let order_id = request.order_id.parse::<OrderId>();
     let user_id = UserId::try_from(request.user_id);
     if let Err(error) = &user_id {
         errors.push(FieldError::new(INVALID_FIELD, "userId", error.to_string()));
     }
-    let amount = state.currency.parse(request.payment_amount.get());
+    let amount = currency.parse(request.payment_amount.get());
     if let Err(error) = &amount {
         errors.push(FieldError::new(codes::INVALID_AMOUNT, "paymentAmount", error.to_string()));
     }
     let details = request.payment_details.map(|Object(details)| details);
-    let means = means(&request.payment_method, details, state, &mut errors);
+    let means = means(&request.payment_method, details, calendar, &mut errors);
     match (order_id, user_id, amount, means) {
         (order_id, Ok(user_id), Ok(amount), Some(means)) if errors.is_empty() => {
             let order_id = order_id.map_err(|_| not_due())?;
@@ -130,12 +130,7 @@ fn check<G>(request: ProcessPayment, state: &http::State<G>) -> Result<Wanted, P
     }
 }
 
-fn means<G>(
-    method: &str,
-    details: Option<Details>,
-    state: &http::State<G>,
-    errors: &mut Vec<FieldError>,
-) -> Option<Wish> {
+fn means(method: &str, details: Option<Details>, calendar: Calendar, errors: &mut Vec<FieldError>) -> Option<Wish> {
     let is_name = |name: &str| {
         (1..=32).contains(&name.len())
             && name.bytes().all(|b| b.is_ascii_lowercase() || b.is_ascii_digit() || b == b'_')
@@ -147,7 +142,7 @@ fn means<G>(
             let empty = || SecretString::from("");
             let expiry_date = expiry_date.unwrap_or_else(empty);
             let (number, cvv) = (card_number.unwrap_or_else(empty), cvv.unwrap_or_else(empty));
-            match Card::check(number, &expiry_date, cvv, state.calendar.today()) {
+            match Card::check(number, &expiry_date, cvv, calendar.today()) {
                 Ok(card) => Some(Wish::Given(Means::Card(card))),
                 Err(bad) => {
                     errors.extend(bad.into_iter().map(|bad| bad_card(bad, "paymentDetails.")));

@@ -4,13 +4,13 @@ use hmac::{Hmac, KeyInit as _, Mac as _};
 use secrecy::{ExposeSecret as _, SecretString};
 use sha2::Sha256;
 
-pub(super) struct Signatures {
+pub(crate) struct Signatures {
     secret: SecretString,
     tolerance_s: i64,
 }
 
 impl Signatures {
-    pub(super) fn new(secret: SecretString, tolerance_s: i64) -> Self {
+    pub(crate) fn new(secret: SecretString, tolerance_s: i64) -> Self {
         Self { secret, tolerance_s }
     }
 
@@ -21,7 +21,7 @@ impl Signatures {
     }
 
     /// The signature, if the body was signed with the secret, at about this time. Compared in a time that tells nothing.
-    pub(super) fn good(&self, header: &str, body: &[u8], now: i64) -> Option<Vec<u8>> {
+    pub(crate) fn good(&self, header: &str, body: &[u8], now: i64) -> Option<Vec<u8>> {
         let part = |name: &str| {
             let mut values = header.split(',').filter_map(|part| part.trim().strip_prefix(name)?.strip_prefix('='));
             // Two of one name would let the sender choose which is looked at.

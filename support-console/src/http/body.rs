@@ -24,14 +24,14 @@ const LAID_OUT: usize = 1024 * 1024;
 const DUMPED: usize = 2 * 1024;
 
 /// A body, as people read it.
-pub(super) enum Shape {
+pub(crate) enum Shape {
     Json(String),
     Text(String),
     Bytes(String),
 }
 
 impl Shape {
-    pub(super) fn of(body: &[u8], sight: Sight, users: &[String]) -> Self {
+    pub(crate) fn of(body: &[u8], sight: Sight, users: &[String]) -> Self {
         if body.len() <= LAID_OUT && is_json(body) {
             if sight.sees_all() {
                 return Self::Json(laid_out(&String::from_utf8_lossy(body)));

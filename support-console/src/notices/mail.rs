@@ -54,6 +54,7 @@ impl Mailer {
             .subject(words::subject(notice))
             // The same for every try, so that whoever gets it twice can tell.
             .message_id(Some(format!("<{}.notice@{}>", notice.id, self.domain)))
+            .header(header::MIME_VERSION_1_0)
             .header(header::ContentType::TEXT_PLAIN)
             .body(words::text(notice, public_url))
             .map_err(|error| describe(&error))?;

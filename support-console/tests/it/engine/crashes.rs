@@ -1,7 +1,8 @@
 //! The real program, killed in the middle of what it does: nothing is lost, and nothing is done twice in effect.
 
-use std::{collections::BTreeMap, time::Duration};
+use std::{collections::BTreeMap, os::unix::process::ExitStatusExt as _, process::ExitStatus, time::Duration};
 
+use common::crash::Point;
 use e2e::{
     LONG, Process, eventually,
     http::Client,
@@ -9,6 +10,7 @@ use e2e::{
     service_settings,
 };
 use hyper::Method;
+use nix::{libc::SIGABRT, sys::signal::Signal};
 use secrecy::ExposeSecret as _;
 use serde_json::{Value, json};
 use support_console::{
@@ -99,6 +101,89 @@ async fn killed_in_the_middle_of_a_run_it_goes_on_with_it_and_each_letter_is_don
     stage.strike().await;
 }
 
+/// What the console comes by while it takes letters in, sends them again, and hears that they are done.
+const POINTS: [Point; 11] = [
+    Point::LettersTaken,
+    Point::LettersKept,
+    Point::OutboxWritten,
+    Point::OutboxCommitted,
+    Point::OutboxPublished,
+    Point::OutboxConfirmed,
+    Point::OutboxDeleted,
+    Point::BatchTaken,
+    Point::BatchHandled,
+    Point::BatchAcknowledged,
+    Point::StopBegun,
+];
+
+#[tokio::test]
+async fn wherever_it_dies_no_letter_is_lost_and_each_is_done_once_in_effect() {
+    const LETTERS: usize = 40;
+    let mut stage = Stage::set_with(Support::default(), NOTHING).await;
+    stage.work();
+    let mut process = console(&stage).await;
+    let olga = operator("olga");
+    for (round, point) in POINTS.into_iter().enumerate() {
+        assert!(process.terminate().await.success());
+        process.set("CONVEYOR_CRASH", &format!("{}:1", point.name()));
+        process.start().await;
+        if point == Point::StopBegun {
+            process.wait_ready().await;
+        }
+        bury(&stage.vhost, &many(LETTERS, Deed::Succeed), "no answer").await;
+        let mut has_died = false;
+        let kept = format!("SELECT count(*) - {} FROM support.letters", (round + 1) * LETTERS);
+        until(&stage, &mut process, &mut has_died, &kept).await;
+        let plan = stage.console.plan(&olga, &query("state:failed"), Action::Retry).await.unwrap();
+        let run = stage.console.start_run(&olga, plan.id, &Steps::default()).await.unwrap();
+        if point == Point::StopBegun {
+            process.signal(Signal::SIGTERM);
+        }
+        let open = format!("SELECT count(*) FROM support.runs WHERE id = '{run}' AND state <> 'finished'");
+        until(&stage, &mut process, &mut has_died, &open).await;
+        let undone = "SELECT count(*) FROM support.letters WHERE state <> 'done'";
+        until(&stage, &mut process, &mut has_died, undone).await;
+        // What nobody waits for may come late.
+        if !has_died {
+            let ended = process.wait().await;
+            revive(&stage, &mut process, ended).await;
+        }
+        println!("{} × support-console: reconciled", point.name());
+    }
+    let letters = POINTS.len() * LETTERS;
+    assert_eq!(obedient::effects(&stage.database).await.len(), letters);
+    for table in ["letters", "deaths", "contents"] {
+        assert_eq!(stage.count(&format!("SELECT count(*) FROM support.{table}")).await, letters as i64, "{table}");
+    }
+    assert_eq!(stage.count("SELECT count(*) FROM support.letters WHERE tries <> 1").await, 0);
+    assert!(process.terminate().await.success());
+    stage.strike().await;
+}
+
+/// Waits until this counts nothing any more; should the console die of what it was told to, it comes back.
+async fn until(stage: &Stage, process: &mut Process, has_died: &mut bool, nothing: &str) {
+    loop {
+        let what = format!("{nothing} is 0");
+        let died = eventually(LONG, &what, async || {
+            let ended = process.exited();
+            (ended.is_some() || stage.count(nothing).await == 0).then_some(ended)
+        });
+        let Some(ended) = died.await else { return };
+        assert!(!std::mem::replace(has_died, true), "it dies once");
+        revive(stage, process, ended).await;
+    }
+}
+
+/// What it had in hand is nobody's now.
+async fn revive(stage: &Stage, process: &mut Process, ended: ExitStatus) {
+    assert_eq!(ended.signal(), Some(SIGABRT), "{ended:?}");
+    process.set("CONVEYOR_CRASH", "");
+    process.start().await;
+    process.wait_ready().await;
+    let free = "UPDATE support.outbox SET locked_until = now(); UPDATE support.runs SET leased_until = now()";
+    stage.database.connect().await.batch_execute(free).await.unwrap();
+}
+
 /// An edit is one transaction: whoever dies in it leaves the letter as it was, or edited and on record.
 #[tokio::test]
 async fn a_connection_lost_in_the_middle_of_an_edit_leaves_all_or_nothing_of_it() {
@@ -139,6 +224,7 @@ async fn a_connection_lost_in_the_middle_of_an_edit_leaves_all_or_nothing_of_it(
 enum Kill {
     After(u64),
     OnceTrue(&'static str),
+    At(Point),
 }
 
 /// Somebody edits a letter and retries it at once; the console dies ever later in that, and comes back.
@@ -149,6 +235,7 @@ async fn killed_in_the_middle_of_an_edit_and_retry_it_has_all_of_the_edit_or_not
     let sent = "SELECT count(*) FROM support.letters WHERE id = '{letter}' AND state <> 'failed'";
     let mut kills: Vec<Kill> = (0..8).map(|round| Kill::After(4 * round)).collect();
     kills.extend([edited, begun, sent].map(Kill::OnceTrue));
+    kills.extend([Point::EditWritten, Point::EditCommitted].map(Kill::At));
 
     let mut stage = Stage::set_with(Support::default(), NOTHING).await;
     stage.work();
@@ -168,8 +255,18 @@ async fn killed_in_the_middle_of_an_edit_and_retry_it_has_all_of_the_edit_or_not
     for (kill, line) in kills.iter().zip(&letters) {
         let original = stage.console.letter(line.id).await.unwrap().body;
         let mended = String::from_utf8(original.clone()).unwrap().replace("reject", "succeed");
+        if let Kill::At(point) = kill {
+            assert!(process.terminate().await.success());
+            process.set("CONVEYOR_CRASH", &format!("{}:1", point.name()));
+            process.start().await;
+            process.wait_ready().await;
+        }
         let killed = async {
             match kill {
+                Kill::At(point) => {
+                    assert_eq!(process.wait().await.signal(), Some(SIGABRT), "{point:?}");
+                    process.set("CONVEYOR_CRASH", "");
+                }
                 Kill::After(ms) => tokio::time::sleep(Duration::from_millis(*ms)).await,
                 Kill::OnceTrue(sql) => {
                     let sql = of(sql, line);
@@ -191,8 +288,13 @@ async fn killed_in_the_middle_of_an_edit_and_retry_it_has_all_of_the_edit_or_not
         let admin = stage.database.connect().await;
         let kept = admin.query("SELECT body_before FROM support.edits WHERE letter = $1", &[&line.id]).await.unwrap();
         assert!(kept.iter().all(|row| row.get::<_, Vec<u8>>(0) == original), "{kill:?}");
-        if matches!(kill, Kill::OnceTrue(_)) {
-            assert_eq!(edits, 1, "{kill:?}");
+        match kill {
+            Kill::After(_) => {}
+            Kill::At(Point::EditWritten) => assert_eq!(edits, 0, "{kill:?}"),
+            Kill::OnceTrue(_) | Kill::At(_) => assert_eq!(edits, 1, "{kill:?}"),
+        }
+        if let Kill::At(point) = kill {
+            println!("{} × support-console: reconciled", point.name());
         }
 
         // What was begun goes on by itself. What was not is begun again by whoever looks, and is done once.
