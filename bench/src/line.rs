@@ -85,6 +85,8 @@ pub struct Plan {
     pub binaries: PathBuf,
     pub logs: PathBuf,
     pub settings: Vec<Setting>,
+    /// Processes of each service. Only the first order-api answers requests.
+    pub processes: usize,
 }
 
 pub struct Line<'a> {
@@ -120,6 +122,11 @@ impl<'a> Line<'a> {
         Ok(line)
     }
 
+    /// On a database that was prepared before.
+    pub fn again(plan: &'a Plan, place: &'a Place, password: &str) -> Self {
+        Self { plan, place, password: password.to_owned(), services: Vec::new() }
+    }
+
     /// A program of Conveyor, with none of the settings that this program may have been started with.
     fn command(&self, name: &str) -> Command {
         let mut command = Command::new(self.plan.binaries.join(name));
@@ -134,6 +141,11 @@ impl<'a> Line<'a> {
     }
 
     pub fn start(&mut self, kind: &Kind) -> Result<()> {
+        self.start_with(kind, &[])
+    }
+
+    /// With a few settings of its own.
+    pub fn start_with(&mut self, kind: &Kind, settings: &[(&str, &str)]) -> Result<()> {
         let log = self.plan.logs.join(format!("{}.{}.log", self.place.name, kind.name));
         let file = File::options().create(true).append(true).open(&log)?;
         let address = free_address()?;
@@ -143,7 +155,7 @@ impl<'a> Line<'a> {
             .env("CONVEYOR__BROKER__URL", &self.place.broker)
             .env("CONVEYOR__HTTP__BIND", &address)
             .env("CONVEYOR__AUTH__KEYS__BENCH__SECRET", TOKEN_SECRET)
-            .env("CONVEYOR__LOG__FILTER", "warn,common::http::guard=error");
+            .env("CONVEYOR__LOG__FILTER", "warn,common::http::guard=error,order_api::open=error");
         if kind.name == ORDER_API {
             // One user at one address sends everything, and no order is to be missing from the figures.
             command
@@ -154,6 +166,7 @@ impl<'a> Line<'a> {
         for setting in self.plan.settings.iter().filter(|setting| setting.is_for(kind)) {
             command.env(&setting.name, &setting.value);
         }
+        command.envs(settings.iter().copied());
         command.stdout(file.try_clone()?).stderr(file);
         let started = Instant::now();
         let child = command.spawn().with_context(|| format!("cannot start {}", kind.name))?;
@@ -168,7 +181,12 @@ impl<'a> Line<'a> {
     }
 
     pub fn start_all(&mut self) -> Result<()> {
-        KINDS.iter().try_for_each(|kind| self.start(kind))
+        KINDS.iter().try_for_each(|kind| self.start(kind))?;
+        for kind in (1..self.plan.processes).flat_map(|_| &KINDS) {
+            let line_only = [("CONVEYOR__PARTS", "orders.progress,orders.timeout")];
+            self.start_with(kind, if kind.name == ORDER_API { &line_only } else { &[] })?;
+        }
+        Ok(())
     }
 
     /// Waits until all are ready; how long each took from its start.
