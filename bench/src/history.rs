@@ -58,7 +58,7 @@ impl Bench {
     async fn with_past(&self, place: &Place, past: &mut Past, orders: u64) -> Result<Run> {
         let name = format!("{} orders in the tables", past.orders);
         self.progress.step(&format!("{name}: {orders} more over {} connections", self.connections));
-        let mut line = Line::again(&self.plan, place, &past.password);
+        let mut line = Line::again(&self.plan, place);
         line.start_all()?;
         line.ready().await?;
         let mut ledger = Ledger::new(place).await?;
@@ -71,7 +71,6 @@ impl Bench {
 /// The orders of a place.
 struct Past {
     clients: Vec<Client>,
-    password: String,
     tables: Vec<Table>,
     /// How many there are, besides those that were measured.
     orders: u64,
@@ -98,7 +97,6 @@ impl Past {
         line.ready().await?;
         let mut ledger = Ledger::new(place).await?;
         bench.warm_up(&mut line, &mut ledger, SEED).await?;
-        let password = line.password().to_owned();
         line.stop().await?;
         let mut clients = Vec::new();
         for _ in 0..WRITERS {
@@ -114,7 +112,7 @@ impl Past {
         for row in client.query(tables, &[]).await? {
             found.extend(Table::of_orders(client, row.try_get(0)?).await?);
         }
-        Ok(Self { clients, password, tables: found, orders: SEED, copies: 0, began })
+        Ok(Self { clients, tables: found, orders: SEED, copies: 0, began })
     }
 
     /// Until there are so many.
@@ -132,7 +130,8 @@ impl Past {
         try_join_all(self.clients.iter().map(|client| async {
             while let Some((table, from)) = statements.get(next.replace(next.get() + 1)) {
                 let to = wanted.min(from + COPIES) - 1;
-                written.set(written.get() + table.copy(client, *from, to, self.began).await?);
+                let rows = table.copy(client, *from, to, self.began).await?;
+                written.set(written.get() + rows);
                 bench.progress.tick(&format!("{} of {all} rows written", written.get()));
             }
             anyhow::Ok(())

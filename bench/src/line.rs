@@ -85,6 +85,9 @@ pub struct Plan {
     pub binaries: PathBuf,
     pub logs: PathBuf,
     pub settings: Vec<Setting>,
+    /// The one that every role has here. Roles are the server's, not a database's. It guards nothing: the servers were made
+    /// for this run and listen on loopback.
+    pub password: String,
     /// Processes of each service. Only the first order-api answers requests.
     pub processes: usize,
 }
@@ -92,7 +95,6 @@ pub struct Plan {
 pub struct Line<'a> {
     plan: &'a Plan,
     place: &'a Place,
-    password: String,
     pub services: Vec<Service>,
 }
 
@@ -109,12 +111,11 @@ pub struct Service {
 impl<'a> Line<'a> {
     /// Prepares the database; starts nothing.
     pub async fn new(plan: &'a Plan, place: &'a Place) -> Result<Self> {
-        // It guards nothing: the servers were made for this run and listen on loopback.
-        let line = Self { plan, place, password: uuid::Uuid::now_v7().simple().to_string(), services: Vec::new() };
+        let line = Self::again(plan, place);
         let mut migrate = line.command("migrate");
         migrate.arg("--demo").env("CONVEYOR__DATABASE__URL", &place.database);
         for role in KINDS.iter().map(|kind| kind.role_key).chain(["SUPPORT"]) {
-            migrate.env(format!("CONVEYOR__ROLES__{role}"), &line.password);
+            migrate.env(format!("CONVEYOR__ROLES__{role}"), &plan.password);
         }
         let output = migrate.output().await.context("cannot run migrate")?;
         ensure!(output.status.success(), "migrate failed: {}", String::from_utf8_lossy(&output.stderr).trim());
@@ -123,8 +124,8 @@ impl<'a> Line<'a> {
     }
 
     /// On a database that was prepared before.
-    pub fn again(plan: &'a Plan, place: &'a Place, password: &str) -> Self {
-        Self { plan, place, password: password.to_owned(), services: Vec::new() }
+    pub fn again(plan: &'a Plan, place: &'a Place) -> Self {
+        Self { plan, place, services: Vec::new() }
     }
 
     /// A program of Conveyor, with none of the settings that this program may have been started with.
@@ -151,7 +152,7 @@ impl<'a> Line<'a> {
         let address = free_address()?;
         let mut command = self.command(kind.name);
         command
-            .env("CONVEYOR__DATABASE__URL", self.place.database_for(kind.role, &self.password))
+            .env("CONVEYOR__DATABASE__URL", self.place.database_for(kind.role, &self.plan.password))
             .env("CONVEYOR__BROKER__URL", &self.place.broker)
             .env("CONVEYOR__HTTP__BIND", &address)
             .env("CONVEYOR__AUTH__KEYS__BENCH__SECRET", TOKEN_SECRET)
@@ -173,11 +174,6 @@ impl<'a> Line<'a> {
         let pid = child.id().context("a process without an id")?.cast_signed();
         self.services.push(Service { name: kind.name, address, pid, child, log, started });
         Ok(())
-    }
-
-    /// The one that every role has here.
-    pub fn password(&self) -> &str {
-        &self.password
     }
 
     pub fn start_all(&mut self) -> Result<()> {

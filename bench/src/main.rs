@@ -187,7 +187,8 @@ async fn bench(arguments: &Arguments) -> Result<bool> {
     let servers = Servers::from_environment()?;
     let (postgres, rabbitmq) = servers.processes().await?;
     let beside_data = servers.data().await?.and_then(|data| disk::beside(&data));
-    let plan = Plan { binaries, logs: logs.clone(), settings: arguments.set.clone(), processes: 1 };
+    let password = uuid::Uuid::now_v7().simple().to_string();
+    let plan = Plan { binaries, logs: logs.clone(), settings: arguments.set.clone(), password, processes: 1 };
     let mut bench = Bench {
         servers,
         plan,
