@@ -3,7 +3,7 @@
 use serde::Serialize;
 
 use crate::{
-    curves::Curve,
+    curves::{Curve, Point},
     floor::Versus,
     measure::median,
     report::{Report, count},
@@ -68,7 +68,14 @@ pub fn goals(report: &Report) -> Vec<Goal> {
     let of_runs = |of: fn(&Run) -> f64| median(&full_load?.runs.iter().map(of).collect::<Vec<_>>());
     let at = |rate: f64| report.rates.iter().find(|run| run.rate == Some(rate)).map(|run| run.order_to_paid);
     let curve = |what: &str| report.curves.iter().find(|curve| curve.what.contains(what));
-    let last = |curve: Option<&Curve>| curve?.points.last()?.share();
+    let ends = |curve: Option<&Curve>| {
+        let at = |point: Option<&Point>| point.map_or("?".to_owned(), |point| count(point.at));
+        let points = curve.map(|curve| curve.points.as_slice()).unwrap_or_default();
+        (at(points.first()), at(points.last()), points.last().and_then(Point::share))
+    };
+    let (few_orders, many_orders, with_history) = ends(curve("tables"));
+    let (few_messages, many_messages, with_backlog) = ends(curve("wait"));
+    let (few_workers, many_workers, with_workers) = ends(curve("worker"));
     vec![
         Goal::new("share of the floor, 64 connections, authentication off", Least(0.7), share(64, false), ""),
         Goal::new("share of the floor, 256 connections, authentication off", Least(0.85), share(256, false), ""),
@@ -101,21 +108,21 @@ pub fn goals(report: &Report) -> Vec<Goal> {
             " MB",
         ),
         Goal::new(
-            "throughput with the most orders in the tables, as a share of that with the fewest",
+            &format!("throughput with {many_orders} orders in the tables, as a share of that with {few_orders}"),
             Least(0.9),
-            last(curve("tables")),
+            with_history,
             "",
         ),
         Goal::new(
-            "throughput with the most messages waiting, as a share of that with the fewest",
+            &format!("throughput with {many_messages} messages waiting, as a share of that with {few_messages}"),
             Least(0.9),
-            last(curve("wait")),
+            with_backlog,
             "",
         ),
         Goal::new(
-            "throughput of three workers per queue, as a share of that of one",
+            &format!("throughput of {many_workers} workers per queue, as a share of that of {few_workers}"),
             Least(1.0),
-            last(curve("worker")),
+            with_workers,
             "",
         ),
     ]
