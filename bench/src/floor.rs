@@ -6,6 +6,7 @@
 //! consumed and acknowledged through the same exchange and queues. Both servers work at once, as they do in the line, each
 //! in the best batches that were found.
 
+mod broker;
 mod counted;
 mod repeat;
 

@@ -10,22 +10,13 @@ use std::{
 use anyhow::{Context as _, Result, ensure};
 use bytes::BytesMut;
 use common::{
-    broker::{
-        CONTENT_TYPE,
-        topology::{EVENTS, WORK_QUEUES},
-    },
+    broker::topology::EVENTS,
     db::{Param, SESSION},
     params,
 };
 use futures_util::{
-    FutureExt as _, StreamExt as _, TryStreamExt as _,
+    FutureExt as _,
     future::{LocalBoxFuture, try_join, try_join_all},
-    stream,
-};
-use lapin::{
-    BasicProperties, Channel, Connection, ConnectionProperties,
-    options::{BasicAckOptions, BasicConsumeOptions, BasicPublishOptions, BasicQosOptions, ConfirmSelectOptions},
-    types::FieldTable,
 };
 use tokio_postgres::{
     Client, NoTls, Statement,
@@ -33,15 +24,15 @@ use tokio_postgres::{
 };
 use uuid::Uuid;
 
-use super::counted::{Published, Rows, Sample, Written, bodies};
+use super::{
+    broker::Broker,
+    counted::{Published, Rows, Sample, Written, bodies},
+};
 use crate::servers::Place;
 
-/// Bytes on their way to the broker at once.
-const WINDOW_BYTES: usize = 16 * 1024 * 1024;
-const WINDOW: usize = 1_000;
-/// Deliveries that the broker may send ahead, as in the line, and how many of them are acknowledged together.
-const PREFETCH: u16 = 256;
-const ACKED: usize = 64;
+/// Its type and its body.
+pub type Message = (String, Vec<u8>);
+
 /// Changes of rows that all orders share, in one transaction.
 const SHARED: u64 = 16;
 
@@ -52,7 +43,7 @@ pub struct Work {
     /// Changes of rows that were there before, such as the stock of a product.
     shared: Vec<Batch>,
     emptied: Vec<String>,
-    messages: Vec<(String, Vec<u8>)>,
+    messages: Vec<Message>,
     pub rows: Written,
     pub bytes: u64,
     pub deliveries: u64,
@@ -274,7 +265,7 @@ impl Work {
         }
         let Some(((shared, shared_statements), clients)) = clients.split_first() else { return Ok(Duration::ZERO) };
         shared.batch_execute(&empty).await?;
-        let broker = Broker::open(place, self).await?;
+        let broker = Broker::open(place, &self.messages).await?;
 
         let began = Instant::now();
         let done = RefCell::new(Written::default());
@@ -292,7 +283,7 @@ impl Work {
             }
             anyhow::Ok(())
         };
-        try_join(try_join(rows, of_all), broker.run(self)).await?;
+        try_join(try_join(rows, of_all), broker.run(&self.messages)).await?;
         let took = began.elapsed();
         broker.close().await?;
         let done = done.into_inner();
@@ -381,87 +372,6 @@ async fn session(place: &Place) -> Result<Client> {
     // It ends with its client; what went wrong, the statement that was under way says.
     tokio::spawn(connection);
     Ok(client)
-}
-
-/// One connection to publish and one to consume, as everybody has them here.
-struct Broker {
-    connections: [Connection; 2],
-    publishing: Channel,
-    /// With the number of messages that are to come.
-    consuming: Vec<(Channel, &'static str, u64)>,
-}
-
-impl Broker {
-    async fn open(place: &Place, work: &Work) -> Result<Self> {
-        let connect = || Connection::connect(&place.broker, ConnectionProperties::default());
-        let connections = [connect().await?, connect().await?];
-        let [to_publish, to_consume] = &connections;
-        let publishing = to_publish.create_channel().await?;
-        publishing.confirm_select(ConfirmSelectOptions::default()).await?;
-        let mut consuming = Vec::new();
-        for queue in WORK_QUEUES {
-            let is_heard = |(kind, _): &&(String, Vec<u8>)| queue.hears.contains(&kind.as_str());
-            let expected = work.messages.iter().filter(is_heard).count() as u64;
-            if expected > 0 {
-                let channel = to_consume.create_channel().await?;
-                channel.basic_qos(PREFETCH, BasicQosOptions::default()).await?;
-                consuming.push((channel, queue.name, expected));
-            }
-        }
-        Ok(Self { connections, publishing, consuming })
-    }
-
-    async fn run(&self, work: &Work) -> Result<()> {
-        let average = usize::try_from(work.bytes)? / work.messages.len().max(1);
-        let window = (WINDOW_BYTES / average.max(1)).clamp(1, WINDOW);
-        let publish = stream::iter(&work.messages)
-            .map(|(kind, body)| publish(&self.publishing, kind, body))
-            .buffer_unordered(window)
-            .try_collect::<()>();
-        let consume =
-            try_join_all(self.consuming.iter().map(|(channel, queue, messages)| consume(channel, queue, *messages)));
-        try_join(publish, consume).await?;
-        Ok(())
-    }
-
-    async fn close(self) -> Result<()> {
-        for connection in self.connections {
-            connection.close(200, "done".into()).await?;
-        }
-        Ok(())
-    }
-}
-
-async fn publish(channel: &Channel, kind: &str, body: &[u8]) -> Result<()> {
-    let properties = BasicProperties::default()
-        .with_delivery_mode(2)
-        .with_message_id(Uuid::now_v7().to_string().as_str().into())
-        .with_type(kind.into())
-        .with_content_type(CONTENT_TYPE.into());
-    let options = BasicPublishOptions { mandatory: true, ..Default::default() };
-    let confirmed = channel.basic_publish(EVENTS.into(), kind.into(), options, body, properties).await?.await?;
-    ensure!(confirmed.is_ack() && confirmed.take_message().is_none(), "the broker did not take a message");
-    Ok(())
-}
-
-async fn consume(channel: &Channel, queue: &str, messages: u64) -> Result<()> {
-    let options = BasicConsumeOptions::default();
-    let mut consumer = channel.basic_consume(queue.into(), "floor".into(), options, FieldTable::default()).await?;
-    let mut left = messages;
-    while left > 0 {
-        let mut last = consumer.next().await.context("the broker has ended a consumer")??;
-        left -= 1;
-        let mut taken = 1;
-        while taken < ACKED
-            && let Some(next) = consumer.next().now_or_never()
-        {
-            last = next.context("the broker has ended a consumer")??;
-            left -= 1;
-            taken += 1;
-        }
-        ensure!(last.acker.ack(BasicAckOptions { multiple: true }).await?, "an acknowledgement was not sent");
-    }
-    Ok(())
 }
 
 #[cfg(test)]
