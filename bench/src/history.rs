@@ -24,38 +24,45 @@ const COPIES: u64 = 50;
 const WRITERS: usize = 2;
 
 impl Bench {
-    /// The first size is measured again beside every other.
+    /// The first size is measured again beside every other, and in tables of its own each time: what was measured there would
+    /// soon be more than it.
     pub async fn history(&self, sizes: &[u64], orders: u64, rounds: u8) -> Result<Curve> {
-        let (small, large) = (self.place("history_small").await?, self.place("history_large").await?);
         let mut points: Vec<Point> = Vec::new();
+        let place = self.place("history").await?;
+        let mut past = Past::begin(self, &place).await?;
         let first = sizes.first().copied().unwrap_or(SEED);
-        let mut small_past = Past::begin(self, &small).await?;
-        small_past.grow(self, first).await?;
-        let mut large_past = Past::begin(self, &large).await?;
         for size in sizes {
             let mut point = Point { at: *size as f64, runs: Vec::new(), beside: Vec::new() };
             if *size != first {
-                large_past.grow(self, *size).await?;
+                past.grow(self, *size).await?;
             }
-            for _ in 0..rounds {
-                let reference = self.with_past(&small, &mut small_past, orders).await?;
+            for round in 1..=rounds {
+                let reference = self.with_fresh_past(first, orders, &format!("{size}_{round}")).await?;
                 if *size == first {
                     point.runs.push(reference);
                 } else {
                     point.beside.push(reference);
-                    point.runs.push(self.with_past(&large, &mut large_past, orders).await?);
+                    point.runs.push(self.with_past(&place, &past, orders).await?);
                 }
             }
             points.push(point);
         }
-        drop((small_past, large_past));
-        for place in [small, large] {
-            self.servers.remove(&place.name).await?;
-        }
+        drop(past);
+        self.servers.remove(&place.name).await?;
         Ok(Curve { what: "the orders in the tables already", points })
     }
 
-    async fn with_past(&self, place: &Place, past: &mut Past, orders: u64) -> Result<Run> {
+    async fn with_fresh_past(&self, size: u64, orders: u64, what: &str) -> Result<Run> {
+        let place = self.place(&format!("history{what}")).await?;
+        let mut past = Past::begin(self, &place).await?;
+        past.grow(self, size).await?;
+        let run = self.with_past(&place, &past, orders).await?;
+        drop(past);
+        self.servers.remove(&place.name).await?;
+        Ok(run)
+    }
+
+    async fn with_past(&self, place: &Place, past: &Past, orders: u64) -> Result<Run> {
         let name = format!("{} orders in the tables", past.orders);
         self.progress.step(&format!("{name}: {orders} more over {} connections", self.connections));
         let mut line = Line::again(&self.plan, place);
