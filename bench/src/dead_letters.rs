@@ -71,8 +71,8 @@ const WORKER: About = About {
 /// Measures, prints as it goes, and fails if something was lost or done twice.
 pub async fn measure(servers: &Servers, plan: &Plan, letters: usize) -> Result<()> {
     let place = servers.make("dead_letters").await?;
-    let password = Uuid::now_v7().simple().to_string();
-    migrate(plan, &place, &password).await?;
+    let password = &plan.password;
+    migrate(plan, &place, password).await?;
     let admin = connect(&place.database).await?;
     let effects = "CREATE TABLE orders.effects (event_id uuid PRIMARY KEY, seen int NOT NULL DEFAULT 1)";
     admin.batch_execute(effects).await?;
@@ -81,7 +81,7 @@ pub async fn measure(servers: &Servers, plan: &Plan, letters: usize) -> Result<(
     println!("{letters} dead letters of {REASONS} reasons, buried in {:.1} s", began.elapsed().as_secs_f64());
 
     let stop = CancellationToken::new();
-    let mut program = start_console(plan, &place, &password)?;
+    let mut program = start_console(plan, &place, password)?;
     let waiting = until(&admin, "SELECT count(*) FROM support.letters", 1).await?;
     let began = Instant::now();
     until(&admin, "SELECT count(*) FROM support.letters", letters).await?;
@@ -89,12 +89,12 @@ pub async fn measure(servers: &Servers, plan: &Plan, letters: usize) -> Result<(
     ensure!(count(&admin, "SELECT count(*) FROM support.contents").await? == letters, "some have no content");
 
     // Only asks; the program does.
-    let own = common_settings(place.database_for("conveyor_support", &password), &place, "http")?;
+    let own = common_settings(place.database_for("conveyor_support", password), &place, "http")?;
     let (service, console) = engine(Settings { common: own, own: Support::default() }, stop.clone())?;
     tokio::spawn(service.run(axum::Router::new()));
     ask(&console, &admin).await?;
 
-    let settings = common_settings(place.database_for("conveyor_orders", &password), &place, "")?;
+    let settings = common_settings(place.database_for("conveyor_orders", password), &place, "")?;
     let mut worker = Service::new(WORKER, settings, stop.clone())?;
     worker.consume(&NOTIFICATION_SEND, Does);
     tokio::spawn(worker.run(axum::Router::new()));
@@ -135,7 +135,7 @@ pub async fn beside_work(bench: &Bench, letters: usize, seconds: f64) -> Result<
     bury(&place, letters).await?;
     let admin = connect(&place.database).await?;
     bench.progress.step(&name(&format!("beside {letters} dead letters")));
-    let mut program = start_console(&bench.plan, &place, line.password())?;
+    let mut program = start_console(&bench.plan, &place, &bench.plan.password)?;
     let took_in = async {
         let waiting = until(&admin, "SELECT count(*) FROM support.letters", 1).await?;
         let began = Instant::now();

@@ -14,6 +14,7 @@ use tokio_postgres::Client;
 use uuid::Uuid;
 
 use crate::{
+    curves::batches_of,
     line::{KINDS, Line},
     scenario::Bench,
     servers::{Place, connect},
@@ -39,7 +40,22 @@ pub struct Sale {
     pub wrong: Vec<String>,
 }
 
+/// So many orders travel together: what gathers of them while a group is written.
+const PARCEL: usize = 64;
+
 impl Bench {
+    /// The same sale in both ways, one after the other, so often.
+    pub async fn flashes(&mut self, rounds: u8) -> Result<Vec<Sale>> {
+        let mut sales = Vec::new();
+        for round in 1..=rounds {
+            sales.push(self.flash("batched", &format!("flash_a{round}"), PARCEL).await?);
+            let plain = self
+                .with_settings(batches_of(1), async |bench| bench.flash("plain", &format!("flash_b{round}"), 1).await);
+            sales.push(plain.await?);
+        }
+        Ok(sales)
+    }
+
     /// The orders arrive so many to a message.
     pub async fn flash(&self, name: &'static str, place: &str, parcel: usize) -> Result<Sale> {
         self.progress.step(&format!("flash sale, {name}: {ORDERS} orders for {PIECES} pieces, {WORKERS} workers"));

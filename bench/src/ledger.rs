@@ -16,17 +16,23 @@ pub struct Ledger {
     client: Client,
     /// How many orders must have gone the whole way.
     pub expected: i64,
+    /// Older orders do not count: however many there are, none of them is looked at. (Ids grow with time.)
+    since: Uuid,
+    /// The same, as other services write down whom a row is for.
+    since_holder: String,
 }
 
 /// Everything that must add up to the number of orders, or to nothing.
 const TOTALS: &str = "
-    SELECT (SELECT count(*) FROM orders.orders),
-           (SELECT count(*) FROM orders.orders WHERE status = 'paid'),
-           (SELECT count(*) FROM inventory.reservations WHERE state = 'confirmed'),
-           (SELECT count(*) FROM payments.payments WHERE state = 'captured'),
-           (SELECT count(*) FROM notifications.notifications WHERE kind = 'order.paid'),
-           (SELECT count(*) FROM notifications.notifications WHERE kind = 'order.paid' AND state = 'sent'),
-           (SELECT count(*) FROM notifications.notifications WHERE state NOT IN ('sent', 'superseded')),
+    SELECT (SELECT count(*) FROM orders.orders WHERE id > $1),
+           (SELECT count(*) FROM orders.orders WHERE id > $1 AND status = 'paid'),
+           (SELECT count(*) FROM inventory.reservations WHERE holder > $2 AND state = 'confirmed'),
+           (SELECT count(*) FROM payments.payments WHERE holder > $2 AND state = 'captured'),
+           (SELECT count(*) FROM notifications.notifications WHERE order_id > $1 AND kind = 'order.paid'),
+           (SELECT count(*) FROM notifications.notifications
+            WHERE order_id > $1 AND kind = 'order.paid' AND state = 'sent'),
+           (SELECT count(*) FROM notifications.notifications
+            WHERE order_id > $1 AND state NOT IN ('sent', 'superseded')),
            (SELECT count(*) FROM orders.outbox),
            (SELECT count(*) FROM inventory.outbox),
            (SELECT count(*) FROM payments.outbox),
@@ -50,24 +56,35 @@ const OF_ORDERS: usize = 6;
 
 impl Ledger {
     pub async fn new(place: &Place) -> Result<Self> {
-        Ok(Self { client: connect(&place.database).await?, expected: 0 })
+        let since = Uuid::now_v7();
+        let since_holder = format!("order:ORD{}", since.simple().encode_upper(&mut Uuid::encode_buffer()));
+        Ok(Self { client: connect(&place.database).await?, expected: 0, since, since_holder })
     }
 
     pub async fn notified(&self) -> Result<i64> {
-        let count = "SELECT count(*) FROM notifications.notifications WHERE kind = 'order.paid' AND state = 'sent'";
-        Ok(self.client.query_one(count, &[]).await?.try_get(0)?)
+        let count = "SELECT count(*) FROM notifications.notifications
+                     WHERE order_id > $1 AND kind = 'order.paid' AND state = 'sent'";
+        Ok(self.client.query_one(count, &[&self.since]).await?.try_get(0)?)
     }
 
     /// When the last notification was recorded, in microseconds since 1970.
     pub async fn last_notified(&self) -> Result<i64> {
-        let row = self.client.query_one("SELECT max(sent_at) FROM notifications.notifications", &[]).await?;
-        let at: Option<SystemTime> = row.try_get(0)?;
+        self.notified_at("max").await
+    }
+
+    pub async fn first_notified(&self) -> Result<i64> {
+        self.notified_at("min").await
+    }
+
+    async fn notified_at(&self, which: &str) -> Result<i64> {
+        let at = format!("SELECT {which}(sent_at) FROM notifications.notifications WHERE order_id > $1");
+        let at: Option<SystemTime> = self.client.query_one(&at, &[&self.since]).await?.try_get(0)?;
         Ok(micros(at.context("no notification was recorded")?))
     }
 
     /// What does not add up.
     pub async fn differences(&self) -> Result<Vec<String>> {
-        let row = self.client.query_one(TOTALS, &[]).await?;
+        let row = self.client.query_one(TOTALS, &[&self.since, &self.since_holder]).await?;
         let mut differences = Vec::new();
         for (i, name) in NAMES.iter().enumerate() {
             let count: i64 = row.try_get(i)?;
@@ -89,7 +106,8 @@ impl Ledger {
 
     /// From the sending of each order to the row in its timeline that says it is paid.
     pub async fn order_to_paid(&self, sent: &[Sent]) -> Result<Latency> {
-        let rows = self.client.query("SELECT order_id, at FROM orders.history WHERE status = 'paid'", &[]).await?;
+        let paid = "SELECT order_id, at FROM orders.history WHERE order_id > $1 AND status = 'paid'";
+        let rows = self.client.query(paid, &[&self.since]).await?;
         let mut paid = HashMap::with_capacity(rows.len());
         for row in rows {
             let (id, at): (Uuid, SystemTime) = (row.try_get(0)?, row.try_get(1)?);

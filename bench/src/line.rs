@@ -85,12 +85,16 @@ pub struct Plan {
     pub binaries: PathBuf,
     pub logs: PathBuf,
     pub settings: Vec<Setting>,
+    /// The one that every role has here. Roles are the server's, not a database's. It guards nothing: the servers were made
+    /// for this run and listen on loopback.
+    pub password: String,
+    /// Processes of each service. Only the first order-api answers requests.
+    pub processes: usize,
 }
 
 pub struct Line<'a> {
     plan: &'a Plan,
     place: &'a Place,
-    password: String,
     pub services: Vec<Service>,
 }
 
@@ -107,17 +111,21 @@ pub struct Service {
 impl<'a> Line<'a> {
     /// Prepares the database; starts nothing.
     pub async fn new(plan: &'a Plan, place: &'a Place) -> Result<Self> {
-        // It guards nothing: the servers were made for this run and listen on loopback.
-        let line = Self { plan, place, password: uuid::Uuid::now_v7().simple().to_string(), services: Vec::new() };
+        let line = Self::again(plan, place);
         let mut migrate = line.command("migrate");
         migrate.arg("--demo").env("CONVEYOR__DATABASE__URL", &place.database);
         for role in KINDS.iter().map(|kind| kind.role_key).chain(["SUPPORT"]) {
-            migrate.env(format!("CONVEYOR__ROLES__{role}"), &line.password);
+            migrate.env(format!("CONVEYOR__ROLES__{role}"), &plan.password);
         }
         let output = migrate.output().await.context("cannot run migrate")?;
         ensure!(output.status.success(), "migrate failed: {}", String::from_utf8_lossy(&output.stderr).trim());
         customer::register(&connect(&place.database).await?).await?;
         Ok(line)
+    }
+
+    /// On a database that was prepared before.
+    pub fn again(plan: &'a Plan, place: &'a Place) -> Self {
+        Self { plan, place, services: Vec::new() }
     }
 
     /// A program of Conveyor, with none of the settings that this program may have been started with.
@@ -134,16 +142,21 @@ impl<'a> Line<'a> {
     }
 
     pub fn start(&mut self, kind: &Kind) -> Result<()> {
+        self.start_with(kind, &[])
+    }
+
+    /// With a few settings of its own.
+    pub fn start_with(&mut self, kind: &Kind, settings: &[(&str, &str)]) -> Result<()> {
         let log = self.plan.logs.join(format!("{}.{}.log", self.place.name, kind.name));
         let file = File::options().create(true).append(true).open(&log)?;
         let address = free_address()?;
         let mut command = self.command(kind.name);
         command
-            .env("CONVEYOR__DATABASE__URL", self.place.database_for(kind.role, &self.password))
+            .env("CONVEYOR__DATABASE__URL", self.place.database_for(kind.role, &self.plan.password))
             .env("CONVEYOR__BROKER__URL", &self.place.broker)
             .env("CONVEYOR__HTTP__BIND", &address)
             .env("CONVEYOR__AUTH__KEYS__BENCH__SECRET", TOKEN_SECRET)
-            .env("CONVEYOR__LOG__FILTER", "warn,common::http::guard=error");
+            .env("CONVEYOR__LOG__FILTER", "warn,common::http::guard=error,order_api::open=error");
         if kind.name == ORDER_API {
             // One user at one address sends everything, and no order is to be missing from the figures.
             command
@@ -154,6 +167,7 @@ impl<'a> Line<'a> {
         for setting in self.plan.settings.iter().filter(|setting| setting.is_for(kind)) {
             command.env(&setting.name, &setting.value);
         }
+        command.envs(settings.iter().copied());
         command.stdout(file.try_clone()?).stderr(file);
         let started = Instant::now();
         let child = command.spawn().with_context(|| format!("cannot start {}", kind.name))?;
@@ -162,13 +176,13 @@ impl<'a> Line<'a> {
         Ok(())
     }
 
-    /// The one that every role has here.
-    pub fn password(&self) -> &str {
-        &self.password
-    }
-
     pub fn start_all(&mut self) -> Result<()> {
-        KINDS.iter().try_for_each(|kind| self.start(kind))
+        KINDS.iter().try_for_each(|kind| self.start(kind))?;
+        for kind in (1..self.plan.processes).flat_map(|_| &KINDS) {
+            let line_only = [("CONVEYOR__PARTS", "orders.progress,orders.timeout")];
+            self.start_with(kind, if kind.name == ORDER_API { &line_only } else { &[] })?;
+        }
+        Ok(())
     }
 
     /// Waits until all are ready; how long each took from its start.

@@ -4,11 +4,17 @@
 //! every order went the whole way, once.
 #![expect(unreachable_pub, reason = "a program has no outside; `pub` says what a module offers its neighbours")]
 
+mod chart;
+mod complete;
 mod connection;
+mod curves;
 mod customer;
 mod dead_letters;
 mod disk;
 mod flash;
+mod floor;
+mod goals;
+mod history;
 mod http;
 mod idle;
 mod ledger;
@@ -16,6 +22,7 @@ mod line;
 mod load;
 mod measure;
 mod overload;
+mod page;
 mod progress;
 mod report;
 mod scenario;
@@ -33,6 +40,7 @@ use clap::Parser;
 use tokio::signal::unix::{SignalKind, signal};
 
 use crate::{
+    curves::batches_of,
     line::{Plan, Setting},
     progress::Progress,
     report::Report,
@@ -91,6 +99,33 @@ struct Arguments {
     /// 100,000 waiting for their deadlines, a flash sale, idle
     #[arg(long)]
     all: bool,
+    /// Throughput beside its floor, alternating, as often as --rounds says: what the same PostgreSQL and RabbitMQ take for
+    /// the same rows and messages with no application in between
+    #[arg(long)]
+    floor: bool,
+    /// Without tokens and signatures, beside the floor
+    #[arg(long, requires = "floor")]
+    unauthenticated: bool,
+    /// Throughput against the largest batch, parcel and group: such as 1,16,256
+    #[arg(long, value_delimiter = ',', value_name = "LIST", value_parser = clap::value_parser!(u64).range(1..=1_000))]
+    batches: Vec<u64>,
+    /// Throughput against the number of processes of each service: such as 1,2,3. Every number is compared with the first
+    #[arg(long, value_delimiter = ',', value_name = "LIST", value_parser = processes)]
+    workers: Vec<usize>,
+    /// Throughput with so many orders in the tables already: such as 10000,1000000,5000000 (which take 20 GB). Every number is
+    /// compared with the first
+    #[arg(long, value_delimiter = ',', value_name = "LIST", value_parser = clap::value_parser!(u64).range(2_000..=100_000_000))]
+    history: Vec<u64>,
+    /// How fast the line works off so many messages of one order each: such as 20000,500000. Every number is compared with the
+    /// first
+    #[arg(long, value_delimiter = ',', value_name = "LIST", value_parser = clap::value_parser!(u64).range(1..=10_000_000))]
+    backlogs: Vec<u64>,
+    /// Everything there is, in about 40 minutes; writes REPORT.md and its pictures into this crate's folder
+    #[arg(long)]
+    report: bool,
+    /// With --report: small numbers, to see that it works; written somewhere else
+    #[arg(long, requires = "report")]
+    quick: bool,
     /// A setting for the services, as often as needed: CONVEYOR__SECTION__KEY=value, or SERVICE:CONVEYOR__...
     #[arg(long, value_name = "NAME=VALUE")]
     set: Vec<Setting>,
@@ -124,13 +159,6 @@ fn rate(text: &str) -> Result<f64, String> {
     }
 }
 
-/// So many orders travel together in a flash sale: what gathers of them while a group is written.
-const PARCEL: usize = 64;
-
-/// One event per message and per transaction.
-const PLAIN: [&str; 3] =
-    ["CONVEYOR__CONSUMER__MAX_EVENTS=1", "CONVEYOR__OUTBOX__PARCEL_EVENTS=1", "CONVEYOR__ORDERS__GROUP_COMMIT=1"];
-
 #[tokio::main(flavor = "current_thread")]
 async fn main() -> ExitCode {
     let arguments = Arguments::parse();
@@ -144,6 +172,13 @@ async fn main() -> ExitCode {
     }
 }
 
+fn processes(text: &str) -> Result<usize, String> {
+    match text.parse() {
+        Ok(number) if (1..=16).contains(&number) => Ok(number),
+        _ => Err("not a number between 1 and 16".to_owned()),
+    }
+}
+
 /// Measures, reports, and says whether all was well.
 async fn bench(arguments: &Arguments) -> Result<bool> {
     let binaries = PathBuf::from(servers::variable("CONVEYOR_BENCH_BIN_DIR")?);
@@ -152,7 +187,8 @@ async fn bench(arguments: &Arguments) -> Result<bool> {
     let servers = Servers::from_environment()?;
     let (postgres, rabbitmq) = servers.processes().await?;
     let beside_data = servers.data().await?.and_then(|data| disk::beside(&data));
-    let plan = Plan { binaries, logs: logs.clone(), settings: arguments.set.clone() };
+    let password = uuid::Uuid::now_v7().simple().to_string();
+    let plan = Plan { binaries, logs: logs.clone(), settings: arguments.set.clone(), password, processes: 1 };
     let mut bench = Bench {
         servers,
         plan,
@@ -175,6 +211,12 @@ async fn bench(arguments: &Arguments) -> Result<bool> {
     if is_told || report.idle.is_some() {
         println!("{}", report.text());
     }
+    if arguments.report {
+        let folder = report_folder(arguments.quick || measured.is_err())?;
+        let command: Vec<String> = std::env::args().skip(1).collect();
+        page::write(&folder, &format!("cargo xtask bench {}", command.join(" ")), &report)?;
+        println!("written: {}", folder.join("REPORT.md").display());
+    }
     if let Some(file) = &arguments.json {
         fs::write(file, serde_json::to_vec_pretty(&report)?)
             .with_context(|| format!("cannot write {}", file.display()))?;
@@ -189,7 +231,21 @@ async fn bench(arguments: &Arguments) -> Result<bool> {
     Ok(wrong.is_empty())
 }
 
+/// Beside this source, if it is whole; otherwise where it does no harm.
+fn report_folder(is_partial: bool) -> Result<PathBuf> {
+    if !is_partial {
+        return Ok(PathBuf::from(env!("CARGO_MANIFEST_DIR")));
+    }
+    let folder = std::env::temp_dir().join("conveyor-bench-report");
+    fs::create_dir_all(&folder).with_context(|| format!("cannot make {}", folder.display()))?;
+    Ok(folder)
+}
+
 async fn measure(arguments: &Arguments, bench: &mut Bench, report: &mut Report) -> Result<()> {
+    if arguments.report {
+        let extent = if arguments.quick { complete::QUICK } else { complete::WHOLE };
+        return bench.everything(&extent, report).await;
+    }
     if !arguments.against.is_empty() {
         return compare(arguments, bench, report).await;
     }
@@ -199,7 +255,8 @@ async fn measure(arguments: &Arguments, bench: &mut Bench, report: &mut Report) 
         report.rates = dead_letters::beside_work(bench, letters, arguments.seconds).await?;
         return Ok(());
     }
-    let asked = !arguments.rate.is_empty()
+    let asked = parts(arguments, bench, report).await?
+        || !arguments.rate.is_empty()
         || arguments.backlog.is_some()
         || arguments.idle
         || arguments.flash
@@ -210,18 +267,20 @@ async fn measure(arguments: &Arguments, bench: &mut Bench, report: &mut Report) 
             report.throughput.push(bench.throughput("parcels and batches", "batched", arguments.orders).await?);
         }
         if arguments.only != Some(Only::Batched) {
-            let ours = bench.plan.settings.len();
-            bench.plan.settings.extend(plain_settings()?);
-            let run = bench.throughput("one event per message and transaction", "plain", arguments.plain_orders).await;
-            bench.plan.settings.truncate(ours);
-            report.throughput.push(run?);
+            let orders = arguments.plain_orders;
+            let plain = bench.with_settings(batches_of(1), async |bench| {
+                bench.throughput("one event per message and transaction", "plain", orders).await
+            });
+            report.throughput.push(plain.await?);
         }
         if let [batched, plain] = report.throughput.as_slice() {
             report.ratio = Some(batched.end_to_end_per_second / plain.end_to_end_per_second);
         }
     }
     if arguments.only == Some(Only::Plain) {
-        bench.plan.settings.extend(plain_settings()?);
+        for setting in batches_of(1) {
+            bench.plan.settings.push(setting.parse().map_err(anyhow::Error::msg)?);
+        }
     }
     let rates = if arguments.all && arguments.rate.is_empty() {
         vec![20.0, 500.0, 2_000.0, 4_000.0]
@@ -232,7 +291,7 @@ async fn measure(arguments: &Arguments, bench: &mut Bench, report: &mut Report) 
         report.rates = bench.rates(&rates, arguments.seconds).await?;
     }
     if let Some(orders) = arguments.backlog.or(arguments.all.then_some(200_000)) {
-        report.backlog = Some(bench.backlog(orders).await?);
+        report.backlog = Some(bench.backlog(orders, false).await?);
     }
     if let Some(cap) = arguments.overload.or(arguments.all.then_some(1_250.0)) {
         report.overload = Some(bench.overload(cap, arguments.seconds).await?);
@@ -243,7 +302,7 @@ async fn measure(arguments: &Arguments, bench: &mut Bench, report: &mut Report) 
         }
     }
     if arguments.flash || arguments.all {
-        flash(arguments.rounds, bench, report).await?;
+        report.flash = bench.flashes(arguments.rounds).await?;
     }
     if arguments.idle || arguments.all {
         report.idle = Some(bench.idle().await?);
@@ -251,17 +310,25 @@ async fn measure(arguments: &Arguments, bench: &mut Bench, report: &mut Report) 
     Ok(())
 }
 
-/// The same sale in both ways, one after the other.
-async fn flash(rounds: u8, bench: &mut Bench, report: &mut Report) -> Result<()> {
-    let ours = bench.plan.settings.len();
-    for round in 1..=rounds {
-        let batched = bench.flash("batched", &format!("flash_a{round}"), PARCEL).await?;
-        bench.plan.settings.extend(plain_settings()?);
-        let plain = bench.flash("plain", &format!("flash_b{round}"), 1).await;
-        bench.plan.settings.truncate(ours);
-        report.flash.extend([batched, plain?]);
+/// The parts that are only measured when they are asked for; whether any was.
+async fn parts(arguments: &Arguments, bench: &mut Bench, report: &mut Report) -> Result<bool> {
+    let Arguments { orders, rounds, .. } = *arguments;
+    if arguments.floor {
+        report.versus.push(bench.versus(!arguments.unauthenticated, orders, rounds).await?);
     }
-    Ok(())
+    if !arguments.batches.is_empty() {
+        report.curves.push(bench.batches(&arguments.batches, orders).await?);
+    }
+    if !arguments.workers.is_empty() {
+        report.curves.push(bench.workers(&arguments.workers, orders, rounds).await?);
+    }
+    if !arguments.history.is_empty() {
+        report.curves.push(bench.history(&arguments.history, orders, rounds).await?);
+    }
+    if !arguments.backlogs.is_empty() {
+        report.curves.push(bench.backlogs(&arguments.backlogs, rounds).await?);
+    }
+    Ok(!report.versus.is_empty() || !report.curves.is_empty())
 }
 
 /// The machine is not the same from one minute to the next: only runs that lie side by side are compared.
@@ -279,22 +346,24 @@ async fn compare(arguments: &Arguments, bench: &mut Bench, report: &mut Report) 
     Ok(())
 }
 
-fn plain_settings() -> Result<Vec<Setting>> {
-    PLAIN.iter().map(|text| text.parse().map_err(anyhow::Error::msg)).collect()
-}
-
 async fn machine(bench: &Bench) -> Result<Vec<String>> {
-    let cpuinfo = fs::read_to_string("/proc/cpuinfo").unwrap_or_default();
-    let model = cpuinfo
-        .lines()
-        .find_map(|line| line.strip_prefix("model name")?.split_once(": "))
-        .map_or("?", |(_, name)| name);
-    let load = fs::read_to_string("/proc/loadavg").unwrap_or_default();
+    let read = |path: &str| fs::read_to_string(path).unwrap_or_default();
+    let after = |text: &str, name: &str| {
+        let found = text.lines().find_map(|line| line.strip_prefix(name)?.split_once(':'));
+        found.map_or("?".to_owned(), |(_, value)| value.trim().to_owned())
+    };
+    let (cpuinfo, meminfo, load) = (read("/proc/cpuinfo"), read("/proc/meminfo"), read("/proc/loadavg"));
+    let model = after(&cpuinfo, "model name");
     let load = load.split(' ').next().unwrap_or("?");
+    let memory = after(&meminfo, "MemTotal").trim_end_matches(" kB").parse::<f64>().unwrap_or(0.0) * 1024.0 / 1e9;
     let processors = std::thread::available_parallelism().map_or(0, usize::from);
     ensure!(!cpuinfo.is_empty(), "this program reads /proc, which only Linux has");
+    let git = ["-C", env!("CARGO_MANIFEST_DIR"), "describe", "--always", "--dirty"];
+    let commit = std::process::Command::new("git").args(git).output().ok().filter(|output| output.status.success());
+    let commit = commit.map_or("?".to_owned(), |output| String::from_utf8_lossy(&output.stdout).trim().to_owned());
     Ok(vec![
-        format!("{processors} processors ({model}), load average {load} at the start"),
+        format!("{processors} processors ({model}), {memory:.1} GB of memory, load average {load} at the start"),
+        format!("Linux {} · Conveyor {commit}", read("/proc/sys/kernel/osrelease").trim()),
         bench.servers.describe().await?,
     ])
 }

@@ -123,6 +123,13 @@ impl Latencies {
     }
 }
 
+pub fn median(of: &[f64]) -> Option<f64> {
+    let mut sorted = of.to_vec();
+    sorted.sort_by(f64::total_cmp);
+    let half = sorted.len().checked_sub(1)? / 2;
+    Some((sorted.get(half)? + sorted.get(sorted.len() / 2)?) / 2.0)
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

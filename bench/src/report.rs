@@ -2,7 +2,15 @@
 
 use serde::Serialize;
 
-use crate::{flash::Sale, idle::Idle, measure::Latency, scenario::Run, waiting::Waiting};
+use crate::{
+    curves::Curve,
+    flash::Sale,
+    floor::Versus,
+    idle::Idle,
+    measure::{Latency, median},
+    scenario::Run,
+    waiting::Waiting,
+};
 
 /// Beyond this share of the machine, in percent, others have spoilt the figures.
 const OTHERS_MOST: f64 = 10.0;
@@ -16,6 +24,8 @@ pub struct Report {
     /// What it was measured on.
     pub machine: Vec<String>,
     pub throughput: Vec<Run>,
+    /// Throughput beside its floor.
+    pub versus: Vec<Versus>,
     /// How many times the second throughput the first is, when both were measured.
     pub ratio: Option<f64>,
     /// Round by round, what is carried as it is, as a share of what is carried with another setting.
@@ -27,11 +37,25 @@ pub struct Report {
     /// Pair by pair: with parcels and batches, and without.
     pub flash: Vec<Sale>,
     pub idle: Option<Idle>,
+    /// Throughput against one thing and another.
+    pub curves: Vec<Curve>,
+    /// Parts of a whole report, and how they went.
+    pub parts: Vec<Part>,
+}
+
+#[derive(Serialize)]
+pub struct Part {
+    pub name: &'static str,
+    pub seconds: f64,
+    /// Why there are no figures of it.
+    pub failure: Option<String>,
 }
 
 impl Report {
     pub fn runs(&self) -> impl Iterator<Item = &Run> {
-        self.throughput.iter().chain(&self.rates).chain(&self.backlog).chain(&self.overload)
+        let throughput = self.throughput.iter().chain(self.versus.iter().flat_map(|versus| &versus.runs));
+        let curves = self.curves.iter().flat_map(Curve::runs);
+        throughput.chain(&self.rates).chain(&self.backlog).chain(&self.overload).chain(curves)
     }
 
     /// What went wrong, by run.
@@ -52,7 +76,8 @@ impl Report {
         };
         let waiting = self.waiting.iter().flat_map(|waiting| &waiting.wrong).map(|what| format!("waiting: {what}"));
         let sales = self.flash.iter().flat_map(|sale| sale.wrong.iter().map(|what| format!("{}: {what}", sale.name)));
-        self.runs().flat_map(of).chain(waiting).chain(sales).collect()
+        let parts = self.parts.iter().filter_map(|part| Some(format!("{}: {}", part.name, part.failure.as_ref()?)));
+        self.runs().flat_map(of).chain(waiting).chain(sales).chain(parts).collect()
     }
 
     pub fn text(&self) -> String {
@@ -71,6 +96,11 @@ impl Report {
                 text.push_str(&format!("\nEnd to end, parcels and batches carry {ratio:.1} times as much.\n"));
             }
         }
+        for versus in &self.versus {
+            text.push_str(&versus.text());
+            text.push_str(&section("Flat out", &versus.runs, Vec::new()));
+        }
+        text.extend(self.curves.iter().map(Curve::text));
         if !self.rates.is_empty() {
             text.push_str(&section("Steady arrivals", &self.rates, Vec::new()));
         }
@@ -111,13 +141,6 @@ impl Report {
         }
         text
     }
-}
-
-fn median(of: &[f64]) -> Option<f64> {
-    let mut sorted = of.to_vec();
-    sorted.sort_by(f64::total_cmp);
-    let half = sorted.len().checked_sub(1)? / 2;
-    Some((sorted.get(half)? + sorted.get(sorted.len() / 2)?) / 2.0)
 }
 
 fn refusals(run: &Run) -> Vec<Row> {
@@ -240,12 +263,12 @@ fn find<T: Copy>(pairs: &[(&'static str, T)], name: &str) -> Option<T> {
     pairs.iter().find(|(n, _)| *n == name).map(|(_, value)| *value)
 }
 
-fn latency(latency: Latency) -> String {
+pub fn latency(latency: Latency) -> String {
     format!("{:.1} / {:.1} / {:.1}", latency.p50_ms, latency.p99_ms, latency.max_ms)
 }
 
 /// A whole number with commas.
-fn count(number: f64) -> String {
+pub fn count(number: f64) -> String {
     let digits = format!("{number:.0}");
     let mut text = String::new();
     for (i, digit) in digits.chars().enumerate() {

@@ -6,6 +6,7 @@ use std::{
 };
 
 use anyhow::{Result, bail};
+use common::broker::topology::INVENTORY_LOCK;
 use serde::Serialize;
 use tokio::time::Instant;
 
@@ -24,6 +25,8 @@ use crate::{
 #[derive(Serialize)]
 pub struct Run {
     pub name: String,
+    /// Orders a second that were due, if they came at a steady rate.
+    pub rate: Option<f64>,
     pub orders: usize,
     pub failed: u64,
     pub first_failure: Option<String>,
@@ -53,6 +56,15 @@ pub struct Run {
 pub struct Drained {
     pub seconds: f64,
     pub per_second: f64,
+    /// Messages in the workers' first queue when they began, where that was looked at.
+    pub waiting: Option<u32>,
+}
+
+impl Run {
+    /// The most memory that the services had, all of them together; each at its own moment, so it was hardly ever as much.
+    pub fn services_peak_mb(&self) -> f64 {
+        self.memory.iter().filter(|(name, _)| *name != "RabbitMQ").map(|(_, memory)| memory.peak_mb).sum()
+    }
 }
 
 pub struct Bench {
@@ -71,7 +83,7 @@ pub struct Bench {
 const SIGNALS: [&str; 3] = ["delay.600000", "delay.900000", "generation.1"];
 
 /// Orders that warm up caches and prepare statements, before anything is measured.
-const WARM_UP: u64 = 500;
+pub const WARM_UP: u64 = 500;
 
 impl Bench {
     pub async fn place(&self, what: &str) -> Result<Place> {
@@ -106,10 +118,10 @@ impl Bench {
             // Enough that no order waits for a connection, unless the line falls far behind.
             let connections = self.connections.max((rate / 8.0) as usize).min(1_000);
             self.progress.step(&format!("{rate} orders/s for {seconds} s over {connections} connections"));
-            runs.push(
-                self.measure(format!("{rate}/s"), &mut line, &mut ledger, Pace::Steady(*rate), orders, connections)
-                    .await?,
-            );
+            let name = format!("{rate}/s");
+            let pace = Pace::Steady(*rate);
+            let run = self.measure(name, &mut line, &mut ledger, pace, orders, connections).await?;
+            runs.push(Run { rate: Some(*rate), ..run });
         }
         if let Some(last) = runs.pop() {
             runs.push(self.finish(&place, line, &ledger, last).await?);
@@ -117,30 +129,44 @@ impl Bench {
         Ok(runs)
     }
 
-    /// Orders pile up while the workers are stopped; then the workers start.
-    pub async fn backlog(&self, orders: u64) -> Result<Run> {
+    /// Orders pile up while the workers are stopped; then the workers start. Where each is to wait in a message of its
+    /// own, order-api begins anew with them, for it is not to go on like this.
+    pub async fn backlog(&self, orders: u64, one_by_one: bool) -> Result<Run> {
         self.progress.step(&format!("backlog: {orders} orders while the workers are stopped"));
-        let place = self.place("backlog").await?;
+        let place = self.place(&format!("backlog{orders}")).await?;
         let mut line = Line::new(&self.plan, &place).await?;
         let (api, workers): (Vec<_>, Vec<_>) = KINDS.iter().partition(|kind| kind.name == ORDER_API);
-        api.iter().try_for_each(|kind| line.start(kind))?;
+        let alone = [("CONVEYOR__OUTBOX__PARCEL_EVENTS", "1")];
+        api.iter().try_for_each(|kind| line.start_with(kind, if one_by_one { &alone } else { &[] }))?;
         line.ready().await?;
         let mut ledger = Ledger::new(&place).await?;
         let disk = self.watch_disk()?;
-        let cpu = self.cpu(&line);
-        let machine = Machine::now();
+        let (mut cpu, mut machine) = (self.cpu(&line), Machine::now());
         let outcome = self.send(&mut line, Pace::Flat, orders, self.connections).await?;
+        let mut waiting = None;
+        if one_by_one {
+            line.stop().await?;
+            let queued = self.servers.messages(&place).await?;
+            waiting = queued.iter().find(|(queue, _)| queue == INVENTORY_LOCK.name).map(|(_, messages)| *messages);
+            api.iter().try_for_each(|kind| line.start(kind))?;
+            line.ready().await?;
+            (cpu, machine) = (self.cpu(&line), Machine::now());
+        }
         self.progress.step("starting the workers");
-        let from = SystemTime::now();
+        let mut from = micros(SystemTime::now());
         workers.iter().try_for_each(|kind| line.start(kind))?;
         self.until_notified(&mut line, &mut ledger, outcome.sent.len()).await?;
         let machine = (machine, Machine::now());
         let disk = disk.map(Probe::stop).transpose()?;
         self.until_settled(&mut line, &ledger).await?;
         let mut run = self.sum_up(format!("backlog of {orders}"), &line, &ledger, &outcome, &cpu, machine).await?;
-        let seconds = seconds_between(micros(from), ledger.last_notified().await?);
+        if one_by_one {
+            // How soon the workers are there has nothing to do with how much waits for them.
+            from = ledger.first_notified().await?;
+        }
+        let seconds = seconds_between(from, ledger.last_notified().await?);
         run.disk = disk;
-        run.drained = Some(Drained { seconds, per_second: outcome.sent.len() as f64 / seconds });
+        run.drained = Some(Drained { seconds, per_second: outcome.sent.len() as f64 / seconds, waiting });
         self.finish(&place, line, &ledger, run).await
     }
 
@@ -237,7 +263,15 @@ impl Bench {
             // By itself: the services are its children.
             ("load generator", measure::cpu_seconds_alone(std::process::id().cast_signed())),
         ];
-        services.chain(others).filter_map(|(name, seconds)| Some((name, seconds?))).collect()
+        let mut sums: Vec<(&'static str, f64)> = Vec::new();
+        for (name, seconds) in services.chain(others).filter_map(|(name, seconds)| Some((name, seconds?))) {
+            // Several processes of one service count as one.
+            match sums.iter_mut().find(|(n, _)| *n == name) {
+                Some((_, sum)) => *sum += seconds,
+                None => sums.push((name, seconds)),
+            }
+        }
+        sums
     }
 
     async fn sum_up(
@@ -284,6 +318,7 @@ impl Bench {
         };
         Ok(Run {
             name,
+            rate: None,
             orders,
             failed: outcome.failed,
             first_failure: outcome.first_failure.clone(),
@@ -302,8 +337,15 @@ impl Bench {
         })
     }
 
+    /// Stops the line in good order, says what is not as it should be, and cleans up.
+    pub async fn finish(&self, place: &Place, line: Line<'_>, ledger: &Ledger, run: Run) -> Result<Run> {
+        let run = self.stop(place, line, ledger, run).await?;
+        self.servers.remove(&place.name).await?;
+        Ok(run)
+    }
+
     /// Stops the line in good order, and says what is not as it should be.
-    pub async fn finish(&self, place: &Place, mut line: Line<'_>, ledger: &Ledger, mut run: Run) -> Result<Run> {
+    pub async fn stop(&self, place: &Place, mut line: Line<'_>, ledger: &Ledger, mut run: Run) -> Result<Run> {
         self.progress.close();
         let stopped = line.stop().await;
         run.wrong.extend(ledger.differences().await?);
@@ -312,7 +354,6 @@ impl Bench {
         let left = self.servers.messages(place).await?;
         let left = left.into_iter().filter(|(queue, n)| *n > 0 && !SIGNALS.contains(&queue.as_str()));
         run.wrong.extend(left.map(|(queue, n)| format!("{n} messages left in {queue}")));
-        self.servers.remove(&place.name).await?;
         Ok(run)
     }
 }

@@ -166,9 +166,11 @@ impl Servers {
             Ok::<String, anyhow::Error>(admin.query_one(&format!("SHOW {what}"), &[]).await?.try_get(0)?)
         };
         let version = shown("server_version").await?;
+        let date = "SELECT to_char(now() AT TIME ZONE 'UTC', 'YYYY-MM-DD HH24:MI')";
+        let date: String = admin.query_one(date, &[]).await?.try_get(0)?;
         let rabbitmq = self.manage(Method::GET, "overview", "").await?;
         Ok(format!(
-            "PostgreSQL {} (fsync {}, synchronous_commit {}, shared_buffers {}) · RabbitMQ {}",
+            "PostgreSQL {} (fsync {}, synchronous_commit {}, shared_buffers {}) · RabbitMQ {} · {date} UTC",
             version.split(' ').next().unwrap_or(&version),
             shown("fsync").await?,
             shown("synchronous_commit").await?,

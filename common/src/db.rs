@@ -24,7 +24,7 @@ use crate::config::{self, ConfigError};
 /// Plans are pinned to index look-ups: statistics lag behind a table that grows from nothing, and a planner that
 /// believes it to be empty scans it for every batch. The timeouts bound what a lost client leaves behind, and a statement
 /// ends before the request that waits for it does.
-const SESSION: &str = "-c plan_cache_mode=force_generic_plan -c enable_seqscan=off -c enable_hashjoin=off \
+pub const SESSION: &str = "-c plan_cache_mode=force_generic_plan -c enable_seqscan=off -c enable_hashjoin=off \
     -c enable_mergejoin=off -c enable_memoize=off -c jit=off -c statement_timeout=8s -c lock_timeout=5s \
     -c idle_in_transaction_session_timeout=15s -c timezone=UTC";
 

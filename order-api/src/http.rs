@@ -27,6 +27,7 @@ use common::{
 use utoipa_axum::{router::OpenApiRouter, routes};
 
 use crate::{
+    Orders,
     catalogue::Catalogue,
     intake::Intake,
     signing::Signatures,
@@ -44,6 +45,8 @@ pub(crate) struct State {
     signatures: Option<Signatures>,
     watch: Watch,
     currency: Currency,
+    /// Whether an order's user must be who a token says.
+    require_token: bool,
 }
 
 impl State {
@@ -54,9 +57,10 @@ impl State {
         intake: Intake,
         signatures: Option<Signatures>,
         watch: Watch,
-        currency: Currency,
+        settings: Orders,
     ) -> Self {
-        Self { units, turns, catalogue, intake, signatures, watch, currency }
+        let Orders { currency, require_token, .. } = settings;
+        Self { units, turns, catalogue, intake, signatures, watch, currency, require_token }
     }
 }
 

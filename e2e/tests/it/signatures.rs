@@ -142,3 +142,16 @@ async fn where_signatures_are_not_required_none_is_looked_at() {
     body["token"] = json!("x");
     assert_eq!(code(&api.post(&body.to_string()).await), (401, json!("invalid_token")));
 }
+
+#[tokio::test]
+async fn where_tokens_are_not_required_whoever_orders_is_believed_and_everybody_is_warned() {
+    let api =
+        Api::start(&[("CONVEYOR__ORDERS__REQUIRE_TOKEN", "false"), ("CONVEYOR__ORDERS__REQUIRE_SIGNATURE", "false")])
+            .await;
+    let mut body = documented();
+    (body["token"], body["signature"]) = (json!("x"), json!("x"));
+    assert_eq!(api.post(&body.to_string()).await.status, 200);
+    assert!(api.api.said().contains("TOKENS ARE NOT CHECKED"), "{}", api.api.said());
+    // Who reads is asked as ever.
+    assert_eq!(api.api.http.get("/api/orders").await.unwrap().status, 401);
+}

@@ -50,6 +50,21 @@ async fn an_api_that_nobody_could_be_known_to_does_not_start() {
 }
 
 #[tokio::test]
+async fn an_api_that_asks_nobody_for_a_token_listens_on_loopback_or_not_at_all() {
+    let (database, vhost) = (Database::create().await, Vhost::create().await);
+    for (key, value) in [("HTTP__BIND", "0.0.0.0:0"), ("HTTP__TRUSTED_PROXIES", "127.0.0.1")] {
+        let mut settings = service_settings("orders", &database, &vhost);
+        settings.insert("CONVEYOR__ORDERS__REQUIRE_TOKEN".to_owned(), "false".to_owned());
+        settings.insert(format!("CONVEYOR__{key}"), value.to_owned());
+        let mut process = Process::spawn("order-api", settings).await;
+        let status = process.wait().await;
+        let said = process.said();
+        assert_eq!((status.code(), said.trim().lines().count()), (Some(64), 1), "{said}");
+        assert!(said.contains("orders.require_token"), "{said}");
+    }
+}
+
+#[tokio::test]
 async fn a_missing_server_is_named_once_and_waited_for() {
     let (database, vhost) = (Database::create().await, Vhost::create().await);
     for (key, value, named) in [
