@@ -13,6 +13,7 @@ pub mod crash;
 pub mod db;
 pub mod events;
 #[cfg(any(test, feature = "fuzzing"))]
+#[allow(clippy::unwrap_used, clippy::panic, reason = "a property that does not hold ends the run")]
 pub mod fuzzing;
 pub mod html;
 pub mod http;

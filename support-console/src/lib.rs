@@ -12,6 +12,7 @@ mod console;
 mod desk;
 mod diff;
 #[cfg(any(test, feature = "fuzzing"))]
+#[allow(clippy::unwrap_used, clippy::panic, reason = "a property that does not hold ends the run")]
 pub mod fuzzing;
 mod group;
 mod http;

@@ -116,12 +116,15 @@ impl Crashing {
 
 async fn dies_everywhere(index: usize, points: impl IntoIterator<Item = Point>) {
     let mut crashing = Crashing::start(index).await;
+    let mut matrix = Vec::new();
     for (i, point) in points.into_iter().enumerate() {
+        matrix.push(format!("{} × {}: reconciled", point.name(), crashing.process().name()));
         // Not always at its first batch, with nothing else in hand. A consumer that has just started takes one parcel
         // first and then what there is, so there is a second batch at any rate.
         crashing.die(point, [1, 2][i % 2].min(most(point)), None).await;
     }
     crashing.reconcile(AFTER_A_CRASH).await;
+    println!("{}", matrix.join("\n"));
 }
 
 /// How often it may have to come by: some things happen once in the life of a process, others gather for as long as all
