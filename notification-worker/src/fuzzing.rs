@@ -50,7 +50,7 @@ pub fn contact(body: &[u8]) {
         Err(problem) => refusal(&problem),
     }
     match text().parse::<Send>().and_then(Send::check) {
-        Ok(wanted) => mail(wanted.user_id, wanted.subject, wanted.message),
+        Ok(wanted) => mail(Uuid::nil().to_string(), wanted.user_id, wanted.subject, wanted.message),
         Err(problem) => refusal(&problem),
     }
     let bare = String::from_utf8_lossy(body);
@@ -84,13 +84,13 @@ fn tell(event: &Event) {
     let Ok(message) = Message::about(event, &Currency::default()) else { return };
     assert!((1..=LONGEST_TEXT).contains(&message.text.len()), "{}", message.text);
     assert!(!message.text.contains(char::is_control) && !message.subject.contains(char::is_control));
-    mail(message.user_id, message.subject, message.text);
+    mail(message.name(), message.user_id, message.subject, message.text);
 }
 
 /// It is one mail to one person, whatever stands in it.
-fn mail(user_id: UserId, subject: String, text: String) {
+fn mail(name: String, user_id: UserId, subject: String, text: String) {
     let to = Email::parse("demo@example.test").unwrap();
-    let letter = Letter { id: Uuid::nil(), user_id, subject, text, to: transport::Address::Email(to.clone()) };
+    let letter = Letter { name, user_id, subject, text, to: transport::Address::Email(to.clone()) };
     let (_, mail) = MAILER.mail(&to, &letter).unwrap();
     let mail = String::from_utf8(mail).unwrap();
     assert!(mail.is_ascii() && !mail.replace("\r\n", "").contains(['\r', '\n']), "{mail:?}");
