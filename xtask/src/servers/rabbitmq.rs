@@ -200,7 +200,7 @@ impl RabbitMq {
 
     /// Returns which release it is.
     fn await_ready(&self, node: &mut Child, before: usize) -> Result<String> {
-        const PATIENCE: Duration = Duration::from_secs(120);
+        const PATIENCE: Duration = Duration::from_secs(240);
         let began = Instant::now();
         loop {
             if let Some(status) = node.try_wait()? {
