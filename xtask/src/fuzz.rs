@@ -34,7 +34,7 @@ const SAY_EVERY: Duration = Duration::from_secs(60);
 #[command(verbatim_doc_comment)]
 pub struct Arguments {
     /// How long each target runs
-    #[arg(long, default_value_t = 1)]
+    #[arg(long, default_value_t = 1, value_parser = clap::value_parser!(u64).range(1..))]
     minutes: u64,
     /// How many run at once
     #[arg(long, short, default_value_t = 2)]
