@@ -6,7 +6,7 @@
 mod smtp;
 
 use std::{
-    collections::{BTreeMap, HashMap},
+    collections::{BTreeMap, BTreeSet, HashMap},
     ffi::OsString,
     fmt::Display,
     net::IpAddr,
@@ -44,6 +44,7 @@ pub(crate) fn read<Own: DeserializeOwned + Default>(
     file: ConfigBuilder<DefaultState>,
     variables: HashMap<String, String>,
 ) -> Result<Settings<Own>, ConfigError> {
+    refuse_sections(&variables)?;
     let environment =
         config::Environment::with_prefix("CONVEYOR").prefix_separator("__").separator("__").source(Some(variables));
     let config = file.add_source(environment).build().map_err(bad)?;
@@ -55,6 +56,23 @@ pub(crate) fn read<Own: DeserializeOwned + Default>(
     let common: Common = config::Value::from(sections).try_deserialize().map_err(bad)?;
     common.check()?;
     Ok(Settings { common, own })
+}
+
+/// A variable that names a whole section would take the place of what other variables set in it, or not, as chance has it.
+fn refuse_sections(variables: &HashMap<String, String>) -> Result<(), ConfigError> {
+    let names = variables.keys().map(|name| name.to_lowercase()).filter(|name| name.starts_with("conveyor__"));
+    let names: BTreeSet<String> = names.collect();
+    let is_section = |name: &&String| {
+        let within = format!("{name}__");
+        names.range(within.clone()..).next().is_some_and(|next| next.starts_with(&within))
+    };
+    match names.iter().find(is_section) {
+        Some(name) => {
+            let key = name.trim_start_matches("conveyor__").replace("__", ".");
+            Err(ConfigError(format!("{key}: it is a section, and other variables are set in it")))
+        }
+        None => Ok(()),
+    }
 }
 
 /// What is wrong, and where, on one line; and not what stands there, which may be a secret, put in the wrong place or beside
