@@ -126,8 +126,13 @@ pub(crate) fn paid(order: OrderId, user: &str) -> Event {
 
 /// What a mail that tells of this event must carry, whoever sends it and however often.
 pub(crate) fn message_id(event: &Event) -> String {
+    format!("{}.email@conveyor", name(event))
+}
+
+/// Of what it tells: whoever says the same again gives it the same.
+fn name(event: &Event) -> String {
     let data: Value = serde_json::from_str(event.data.get()).unwrap();
-    format!("{}.{}.{}.email@conveyor", event.subject, data["version"], event.kind)
+    format!("{}.{}.{}", event.subject, data["version"], event.kind)
 }
 
 #[tokio::test]
@@ -216,7 +221,7 @@ async fn sms_goes_to_those_who_want_it() {
     post.until_noted("refused", 1).await;
     let sms = post.sandbox.sms_to(number).await;
     assert_eq!(sms.len(), 1);
-    assert_eq!(sms[0].key, format!("{}.sms", good.id));
+    assert_eq!(sms[0].key, format!("{}.sms", name(&good)));
     assert!(sms[0].text.contains("has been successfully paid: 100.50 USD"), "{}", sms[0].text);
     assert!(post.sandbox.mails().await.is_empty(), "it was told by mail as well");
     post.end().await;
