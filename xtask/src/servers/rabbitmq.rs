@@ -56,6 +56,9 @@ pub struct RabbitMq {
     founder: Founder,
 }
 
+/// A node that stumbles over another is started so often.
+const MOST_STARTS: u32 = 3;
+
 impl RabbitMq {
     /// The instance in a folder, made with these settings if there is none yet.
     pub fn open(dir: &Path, mut wanted: Settings) -> Result<Self> {
@@ -227,6 +230,42 @@ impl RabbitMq {
         }
     }
 
+    /// Starts the node, and returns when it answers.
+    fn launch(&self, program: &Path) -> Result<()> {
+        let mut command = self.command(program)?;
+        self.correct(program, &mut command)?;
+        // Whatever it says before its own log begins.
+        let output = File::create(self.log()).with_context(|| format!("cannot write {}", self.log().display()))?;
+        let before = self.said().len();
+        let starting = self.epmd().hold();
+        let mut node = command
+            .stdout(output.try_clone()?)
+            .stderr(output)
+            .spawn()
+            .with_context(|| format!("cannot run {}", program.display()))?;
+        let ready = self.await_ready(&mut node, before);
+        drop(starting);
+        let version = ready.or_else(|error| {
+            if signals::received().is_none() {
+                show_end_of(&self.log(), 20);
+            }
+            self.stop()?;
+            // Before it has written its process id, only its group is known.
+            let group = nix::unistd::Pid::from_raw(node.id().cast_signed());
+            let _ = nix::sys::signal::killpg(group, nix::sys::signal::Signal::SIGKILL);
+            let _ = node.wait();
+            self.end_epmd()?;
+            Err(error)
+        })?;
+        say::step(format!("RabbitMQ {version}: answers on port {}, management on {}", self.port, self.management));
+        Ok(())
+    }
+
+    /// Nodes of 3.10 that start at the same time may each ask another for feature flags that it has not read yet, and end of that.
+    fn has_stumbled(&self) -> bool {
+        fs::read(self.log()).is_ok_and(|said| String::from_utf8_lossy(&said).contains("incompatible_feature_flags"))
+    }
+
     /// Whether it knows the node that it was to join, which need not run.
     fn is_in_its_cluster(&self) -> bool {
         let founder = node_name(self.founder.port);
@@ -266,33 +305,16 @@ impl Server for RabbitMq {
             Programs::Debian13 => Path::new(DEBIAN).join(SERVER),
         };
         self.configure()?;
-        let mut command = self.command(&program)?;
-        self.correct(&program, &mut command)?;
         say::step(format!("RabbitMQ: starting on port {}, which takes some seconds", self.port));
-        // Whatever it says before its own log begins.
-        let output = File::create(self.log()).with_context(|| format!("cannot write {}", self.log().display()))?;
-        let before = self.said().len();
-        let starting = self.epmd().hold();
-        let mut node = command
-            .stdout(output.try_clone()?)
-            .stderr(output)
-            .spawn()
-            .with_context(|| format!("cannot run {}", program.display()))?;
-        let ready = self.await_ready(&mut node, before);
-        drop(starting);
-        let version = ready.or_else(|error| {
-            if signals::received().is_none() {
-                show_end_of(&self.log(), 20);
+        // Whoever watches over a node would start it again.
+        let mut starts = 1;
+        while let Err(error) = self.launch(&program) {
+            if starts == MOST_STARTS || signals::received().is_some() || !self.has_stumbled() {
+                return Err(error);
             }
-            self.stop()?;
-            // Before it has written its process id, only its group is known.
-            let group = nix::unistd::Pid::from_raw(node.id().cast_signed());
-            let _ = nix::sys::signal::killpg(group, nix::sys::signal::Signal::SIGKILL);
-            let _ = node.wait();
-            self.end_epmd()?;
-            Err(error)
-        })?;
-        say::step(format!("RabbitMQ {version}: answers on port {}, management on {}", self.port, self.management));
+            say::step("RabbitMQ: stumbled over another node that starts; once more");
+            starts += 1;
+        }
         Ok(())
     }
 
