@@ -96,10 +96,6 @@ impl Place {
     fn new() -> Result<Self> {
         Ok(Self { package: project::root()?.join("fuzz"), local: project::local()?.join("fuzz/parsers") })
     }
-
-    fn crashes(&self) -> PathBuf {
-        self.local.join("crashes")
-    }
 }
 
 /// The targets there are, or those of them that are named.
@@ -149,18 +145,17 @@ struct Fuzzer {
     target: String,
     child: Child,
     log: PathBuf,
-    crashes: PathBuf,
 }
 
 impl Fuzzer {
     fn start(place: &Place, programs: &Path, target: &str, within: Duration) -> Result<Self> {
         let corpus = place.local.join("corpus").join(target);
         let log = place.local.join("log").join(target);
-        for folder in [&corpus, &place.crashes(), &place.local.join("log")] {
+        for folder in [&corpus, &place.local.join("crashes"), &place.local.join("log")] {
             fs::create_dir_all(folder).with_context(|| format!("cannot make {}", folder.display()))?;
         }
         let output = File::create(&log).with_context(|| format!("cannot write {}", log.display()))?;
-        let crashes = place.crashes().join(format!("{target}-"));
+        let crashes = place.local.join("crashes").join(format!("{target}-"));
         let child = Command::new(programs.join(target))
             .arg(&corpus)
             .arg(place.package.join("seeds").join(target))
@@ -177,7 +172,7 @@ impl Fuzzer {
             .spawn()
             .with_context(|| format!("cannot run {target}"))?;
         say::step(format!("{target} begins"));
-        Ok(Self { target: target.to_owned(), child, log, crashes })
+        Ok(Self { target: target.to_owned(), child, log })
     }
 
     fn say(&self) {
@@ -192,11 +187,8 @@ impl Fuzzer {
         let text = fs::read(&self.log).unwrap_or_default();
         let text = String::from_utf8_lossy(&text).into_owned();
         // libFuzzer ends with the name of the file that it has written.
-        let prefix = self.crashes.display().to_string();
-        let crash = text.lines().rev().find_map(|line| {
-            let at = line.find("Test unit written to ").and_then(|_| line.find(&prefix))?;
-            Some(PathBuf::from(line.get(at..)?))
-        });
+        let written = text.lines().rev().find_map(|line| line.split_once("Test unit written to "));
+        let crash = written.map(|(_, file)| PathBuf::from(file.trim()));
         let last_words = text.lines().filter(|line| !line.starts_with('#')).collect::<Vec<_>>();
         let last_words = last_words.get(last_words.len().saturating_sub(30)..).unwrap_or_default().join("\n");
         let figures = Figures::of(&text);

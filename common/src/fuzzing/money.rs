@@ -5,7 +5,7 @@ use serde_json::value::RawValue;
 use crate::money::{BadMoney, Currency, LARGEST, Money};
 
 /// Exponents beyond this are not laid out in digits.
-const LAID_OUT: i64 = 1_000;
+const LAID_OUT: u64 = 1_000;
 
 /// The decimal places of the currency, and the text of an amount: it is judged by value, as by another way of reckoning.
 pub fn money(bytes: &[u8]) {
@@ -36,7 +36,7 @@ fn laid_out(currency: &Currency, text: &str) -> Option<Result<Money, BadMoney>> 
     }
     let (negative, text) = text.strip_prefix('-').map_or((false, text), |rest| (true, rest));
     let (mantissa, power) = text.split_once(['e', 'E']).unwrap_or((text, "0"));
-    let power = power.parse::<i64>().ok().filter(|power| power.abs() <= LAID_OUT)?;
+    let power = power.parse::<i64>().ok().filter(|power| power.unsigned_abs() <= LAID_OUT)?;
     let (whole, fraction) = mantissa.split_once('.').unwrap_or((mantissa, ""));
     let digits = format!("{whole}{fraction}");
     let point = i64::try_from(whole.len()).ok()? + power;
