@@ -57,9 +57,9 @@ impl Shape {
     }
 }
 
-/// Whether it is one JSON value, of any depth.
+/// Whether it is one JSON value, of any depth. What is skipped is not looked at, so that it is text must be asked apart.
 fn is_json(body: &[u8]) -> bool {
-    serde_json::from_slice::<IgnoredAny>(body).is_ok()
+    str::from_utf8(body).is_ok_and(|text| serde_json::from_str::<IgnoredAny>(text).is_ok())
 }
 
 /// The body on the letter's page.
@@ -232,6 +232,7 @@ mod tests {
         assert!(matches!(Shape::of(b"hello", operator, &[]), Shape::Text(text) if text == "hello"));
         assert!(matches!(Shape::of(b"\xff\xfe\0", operator, &[]), Shape::Bytes(dump) if dump.contains("ff fe 00")));
         assert!(matches!(Shape::of(b"a\0b", operator, &[]), Shape::Bytes(_)));
+        assert!(matches!(Shape::of(b"[\"\xff\"]", operator, &[]), Shape::Bytes(_)), "JSON is text");
         let long = "ä".repeat(SHOWN);
         assert!(matches!(Shape::of(long.as_bytes(), operator, &[]), Shape::Text(_)));
         assert!(matches!(Shape::of(&[b"[".repeat(200_000), vec![]].concat(), operator, &[]), Shape::Text(_)));
