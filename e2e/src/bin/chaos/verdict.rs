@@ -19,7 +19,7 @@ use crate::{
 };
 
 /// Deadlines of a minute, leases of half of one, and the slowest retries: it is at rest long before.
-const SETTLES_WITHIN: Duration = Duration::from_secs(180);
+const SETTLES_WITHIN: Duration = Duration::from_secs(300);
 
 /// What is still to come. A refund that the gateway refuses for good is somebody's to mend.
 const UNDER_WAY: &str = "
