@@ -202,6 +202,7 @@ async fn what_is_too_large_is_refused_by_name() {
     let mut answer = String::new();
     tokio::time::timeout(LONG, read.read_to_string(&mut answer)).await.unwrap().unwrap();
     assert!(answer.starts_with("HTTP/1.1 413") && answer.contains("\"code\":\"body_too_large\""), "{answer}");
+    assert!(answer.contains("connection: close\r\n"), "{answer}");
     drop(sender.await.unwrap());
 }
 
