@@ -8,6 +8,7 @@
 
 mod broker;
 mod counted;
+mod door;
 mod repeat;
 
 use anyhow::{Context as _, Result};
@@ -75,6 +76,8 @@ pub struct Versus {
     pub authenticated: bool,
     pub runs: Vec<Run>,
     pub floors: Vec<Floor>,
+    /// CPU seconds for 1,000 orders at the door alone.
+    pub doors: Vec<f64>,
     pub best: Option<Best>,
     /// Of the last run.
     pub counted: Option<Counted>,
@@ -89,6 +92,16 @@ impl Versus {
 
     pub fn share(&self) -> Option<f64> {
         median(&self.shares())
+    }
+
+    /// The most that anything could carry that is asked over HTTP and keeps the same rows and messages, as a share of the
+    /// floor: if all processors did nothing but what the floor and the door take, and never waited.
+    pub fn most_possible(&self) -> Option<f64> {
+        let floors: Vec<f64> =
+            self.floors.iter().map(|floor| floor.cpu.iter().map(|(_, seconds)| seconds).sum()).collect();
+        let seconds = median(&floors)? + median(&self.doors)?;
+        let processors = std::thread::available_parallelism().ok()?.get() as f64;
+        Some(processors * 1e3 / seconds / self.floor_per_second()?)
     }
 
     pub fn orders_per_second(&self) -> Option<f64> {
@@ -106,6 +119,11 @@ impl Versus {
             self.share().unwrap_or_default(),
             shares.join(", ")
         );
+        if let (Some(most), Some(door)) = (self.most_possible(), median(&self.doors)) {
+            text.push_str(&format!(
+                "  the most possible    {most:.2} of the floor: being asked and answering takes {door:.3} CPU seconds for 1,000 orders\n"
+            ));
+        }
         if let (Some(counted), Some(best)) = (&self.counted, &self.best) {
             let per_order = |count: u64| count as f64 / counted.orders.max(1) as f64;
             let rows = |rows: &Written| {
@@ -142,6 +160,7 @@ impl Bench {
             authenticated,
             runs: Vec::new(),
             floors: Vec::new(),
+            doors: Vec::new(),
             best: None,
             counted: None,
         };
@@ -222,6 +241,7 @@ impl Bench {
         });
         versus.runs.push(run);
         versus.floors.push(floor);
+        versus.doors.push(door::door(orders, self.connections).await?);
         drop(client);
         self.servers.remove(&place.name).await
     }

@@ -22,6 +22,13 @@ pub struct Ledger {
     since_holder: String,
 }
 
+/// Notices that are settled.
+pub struct Notified {
+    pub of_payment: i64,
+    /// Those that stand in a queue before them are told first.
+    pub of_anything: i64,
+}
+
 /// Everything that must add up to the number of orders, or to nothing.
 const TOTALS: &str = "
     SELECT (SELECT count(*) FROM orders.orders WHERE id > $1),
@@ -61,10 +68,11 @@ impl Ledger {
         Ok(Self { client: connect(&place.database).await?, expected: 0, since, since_holder })
     }
 
-    pub async fn notified(&self) -> Result<i64> {
-        let count = "SELECT count(*) FROM notifications.notifications
-                     WHERE order_id > $1 AND kind = 'order.paid' AND state = 'sent'";
-        Ok(self.client.query_one(count, &[&self.since]).await?.try_get(0)?)
+    pub async fn notified(&self) -> Result<Notified> {
+        let count = "SELECT count(*) FILTER (WHERE kind = 'order.paid' AND state = 'sent'), count(*)
+                     FROM notifications.notifications WHERE order_id > $1 AND state <> 'pending'";
+        let row = self.client.query_one(count, &[&self.since]).await?;
+        Ok(Notified { of_payment: row.try_get(0)?, of_anything: row.try_get(1)? })
     }
 
     /// When the last notification was recorded, in microseconds since 1970.

@@ -150,7 +150,9 @@ impl Page {
         self.say("\n## Beside the floor\n");
         self.say(
             "The floor is what the same PostgreSQL and RabbitMQ take for the rows and messages of the run right before it, \
-             counted and done again in the best batches with no application between them. Medians over the rounds.",
+             counted and done again in the best batches with no application between them. Medians over the rounds. The most \
+             possible is what would be left if all processors did nothing but that and the door: the same requests, from the \
+             same load generator, to an HTTP server that looks into none of them.",
         );
         let number = |of: Option<f64>| of.map_or("-".to_owned(), count);
         let row = |versus: &Versus| {
@@ -161,9 +163,19 @@ impl Page {
                 number(versus.floor_per_second()),
                 format!("{:.2}", versus.share().unwrap_or_default()),
                 shares.join(", "),
+                median(&versus.doors).map_or("-".to_owned(), |seconds| format!("{seconds:.3}")),
+                versus.most_possible().map_or("-".to_owned(), |share| format!("{share:.2}")),
             ]
         };
-        let head = ["", "orders/s", "floor orders/s", "share of the floor", "round by round"];
+        let head = [
+            "",
+            "orders/s",
+            "floor orders/s",
+            "share of the floor",
+            "round by round",
+            "the door, CPU s for 1,000",
+            "the most possible, as a share",
+        ];
         self.table(&head, versus.iter().map(row));
         let both = |versus: &Versus| {
             let line = ("orders/s".to_owned(), versus.orders_per_second().unwrap_or(0.0));

@@ -103,21 +103,26 @@ pub const POINTS: [(Point, &str); 28] = [
 /// What the invariants forbid. Of a worker with effects the first and the last are one mistake, seen at two points.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Mistake {
+    /// Whoever brought the work is told that it is done: a broker, or who waits for an answer.
     AckBeforeCommit,
     DeleteBeforeConfirm,
+    /// Somebody sees what may never come to be.
     PublishBeforeCommit,
     RecordAfterAck,
+    /// What is in hand is dropped at the stop, though it is acknowledged.
+    StopBeforeDone,
 }
 
 /// How long a mistake is waited for to have its effect.
-pub(crate) const LONG_ENOUGH: Duration = Duration::from_millis(700);
+pub const LONG_ENOUGH: Duration = Duration::from_millis(700);
 
 /// All of them, with their names.
-pub const MISTAKES: [(Mistake, &str); 4] = [
+pub const MISTAKES: [(Mistake, &str); 5] = [
     (Mistake::AckBeforeCommit, "ack before commit"),
     (Mistake::DeleteBeforeConfirm, "delete before confirm"),
     (Mistake::PublishBeforeCommit, "publish before commit"),
     (Mistake::RecordAfterAck, "record after ack"),
+    (Mistake::StopBeforeDone, "stop before done"),
 ];
 
 #[cfg(all(feature = "crash-points", not(debug_assertions)))]
@@ -176,7 +181,7 @@ pub fn here(point: Point) {
 
 /// Whether the process is to make this mistake.
 #[inline]
-pub(crate) fn makes(mistake: Mistake) -> bool {
+pub fn makes(mistake: Mistake) -> bool {
     #[cfg(feature = "crash-points")]
     return armed::makes(mistake);
     #[cfg(not(feature = "crash-points"))]

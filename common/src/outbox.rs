@@ -49,17 +49,27 @@ impl Units {
 
 impl Unit {
     /// Commits the state together with its events, and only then sends those on their way.
-    pub async fn commit(mut self) -> Result<(), DbError> {
-        let parcels = self.outbox.packer.finish();
+    pub async fn commit(self) -> Result<(), DbError> {
+        self.commit_past(Point::OutboxWritten, Point::OutboxCommitted).await
+    }
+
+    /// The same for work whose deaths before and after the commit are told from those of all other work.
+    pub async fn commit_past(mut self, written: Point, committed: Point) -> Result<(), DbError> {
+        let mut parcels = self.outbox.packer.finish();
+        let announces = !parcels.is_empty();
         write(&mut self.tx, &parcels);
         if crash::makes(Mistake::PublishBeforeCommit) {
             self.dispatcher.dispatch(parcels.clone());
             tokio::time::sleep(crash::LONG_ENOUGH).await;
         }
-        crash::here(Point::OutboxWritten);
+        crash::here(written);
         self.tx.commit().await?;
-        if !parcels.is_empty() {
-            crash::here(Point::OutboxCommitted);
+        if crash::makes(Mistake::DeleteBeforeConfirm) {
+            self.dispatcher.dispatch(std::mem::take(&mut parcels));
+            tokio::time::sleep(crash::LONG_ENOUGH).await;
+        }
+        if announces {
+            crash::here(committed);
         }
         self.dispatcher.dispatch(parcels);
         Ok(())

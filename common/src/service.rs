@@ -26,7 +26,7 @@ use crate::{
     },
     config::{self, Common, ConfigError, Settings},
     consumer::{Consumer, EffectHandler, Handler, InTransaction, Shared, ThreeSteps},
-    crash::{self, Point},
+    crash::{self, Mistake, Point},
     db::Db,
     http::{self, Check, Origins},
     outbox::{Dispatcher, Units, measure, sweep},
@@ -428,6 +428,7 @@ impl Service {
                     Some(ended) => ended,
                     None => break,
                 },
+                () = stop.cancelled(), if crash::makes(Mistake::StopBeforeDone) => break,
                 // Nothing here ends before it is told to, which is after the work.
                 Some(ended) = support.join_next() => ended,
             };

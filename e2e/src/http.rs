@@ -8,7 +8,7 @@ use std::{
 use base64::Engine as _;
 use bytes::Bytes;
 use http_body_util::{BodyExt as _, Full};
-use hyper::{Method, Request, Response, StatusCode, body::Incoming, client::conn::http1, header};
+use hyper::{Method, Request, StatusCode, client::conn::http1, header};
 use hyper_util::rt::TokioIo;
 use tokio::net::TcpStream;
 
@@ -88,28 +88,14 @@ impl Client {
         }
         let request = request.body(Full::new(body.into())).map_err(|error| error.to_string())?;
         let exchange = async {
-            let (sender, response) = self.ask(request).await?;
+            let mut sender = self.connection().await?;
+            let response = sender.send_request(request).await.map_err(|error| error.to_string())?;
             let (parts, body) = response.into_parts();
             let body = body.collect().await.map_err(|error| error.to_string())?.to_bytes();
             self.idle.lock().unwrap_or_else(PoisonError::into_inner).push(sender);
             Ok(Answer { status: parts.status, headers: parts.headers, body })
         };
         tokio::time::timeout(PATIENCE, exchange).await.map_err(|_| "no answer in time".to_owned())?
-    }
-
-    /// A connection that was kept may just be closed by the server: a request that it has not begun to take is no
-    /// failure, it goes to the next.
-    async fn ask(&self, mut request: Request<Full<Bytes>>) -> Result<(Sender, Response<Incoming>), String> {
-        loop {
-            let mut sender = self.connection().await?;
-            match sender.try_send_request(request).await {
-                Ok(response) => return Ok((sender, response)),
-                Err(mut error) => match error.take_message() {
-                    Some(unsent) => request = unsent,
-                    None => return Err(error.into_error().to_string()),
-                },
-            }
-        }
     }
 
     async fn connection(&self) -> Result<Sender, String> {
@@ -126,34 +112,5 @@ impl Client {
         // It ends with the sender or with the server; the request in flight hears of an error.
         tokio::spawn(connection);
         Ok(sender)
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use std::{
-        io::{Read as _, Write as _},
-        net::TcpListener,
-        thread,
-    };
-
-    use super::*;
-
-    #[tokio::test]
-    async fn a_connection_that_the_server_has_just_closed_fails_no_request() {
-        let listener = TcpListener::bind("127.0.0.1:0").unwrap();
-        let client = Client::new(&format!("http://{}", listener.local_addr().unwrap()));
-        for _ in 0..3 {
-            let listener = listener.try_clone().unwrap();
-            let server = thread::spawn(move || {
-                let (mut stream, _) = listener.accept().unwrap();
-                let mut request = [0; 1_024];
-                assert!(stream.read(&mut request).unwrap() > 0);
-                stream.write_all(b"HTTP/1.1 200 OK\r\ncontent-length: 2\r\n\r\nok").unwrap();
-            });
-            assert_eq!(client.get("/").await.unwrap().text(), "ok");
-            // The end of the connection is there now, and nobody has looked at it.
-            server.join().unwrap();
-        }
     }
 }

@@ -96,7 +96,7 @@ impl Default for Orders {
             times: Times::default(),
             group_commit: 256,
             pace_half_per_second: 600,
-            pace_ms: 36,
+            pace_ms: 24,
             pace_until: 64,
             waiting: 2_048,
             longest_wait_ms: 100,

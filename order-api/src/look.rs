@@ -13,7 +13,7 @@ use std::{
 use common::{
     backoff::Backoff,
     broker::topology::ORDERS_TIMEOUT,
-    crash::{self, Point},
+    crash::Point,
     db::DbError,
     events::OrderWakeup,
     outbox::{Outbox, Units},
@@ -155,13 +155,7 @@ async fn pass(units: &Units, times: &Times, now: OffsetDateTime) -> Result<usize
     metrics::counter!("conveyor_orders_looked_at_total").increment(ids.len() as u64);
     store::record(&mut unit.tx, transitions);
     wakeups::put_back(&mut unit.tx, left);
-    if taken > 0 {
-        crash::here(Point::LookWritten);
-    }
-    unit.commit().await?;
-    if taken > 0 {
-        crash::here(Point::LookCommitted);
-    }
+    unit.commit_past(Point::LookWritten, Point::LookCommitted).await?;
     Ok(taken)
 }
 

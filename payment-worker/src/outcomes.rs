@@ -39,6 +39,17 @@ pub(crate) enum Said {
     Nothing,
 }
 
+impl Said {
+    /// Whether nothing else is to be expected.
+    pub(crate) fn is_final(&self) -> bool {
+        match self {
+            Self::Charge(answer) => matches!(answer, Answer::Captured { .. } | Answer::Declined { .. }),
+            Self::Refund(answer) => matches!(answer, RefundAnswer::Refunded | RefundAnswer::Refused { .. }),
+            Self::Nothing => false,
+        }
+    }
+}
+
 /// Records what is new, and announces it. Returns the attempts as they stand now.
 pub(crate) async fn record(
     tx: &mut Tx,

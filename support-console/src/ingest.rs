@@ -18,7 +18,7 @@ use common::{
         Lane, Link,
         topology::{UNROUTABLE, WORK_QUEUES, dead_letter_queue},
     },
-    crash::{self, Point},
+    crash::{self, Mistake, Point},
     db::DbError,
 };
 use futures_util::{StreamExt as _, future::join_all};
@@ -178,6 +178,10 @@ impl Drain<'_> {
         let now = OffsetDateTime::now_utc();
         let arrivals: Vec<Arrival> =
             batch.into_iter().flat_map(|delivery| arrival::read(self.source, delivery, now)).collect();
+        if crash::makes(Mistake::AckBeforeCommit) {
+            let _ = lane.ask(last.ack(BasicAckOptions { multiple: true })).await;
+            tokio::time::sleep(crash::LONG_ENOUGH).await;
+        }
         crash::here(Point::LettersTaken);
         self.take_in(arrivals).await.map_err(|error| End::Held(error.to_string()))?;
         crash::here(Point::LettersKept);

@@ -4,7 +4,7 @@
 use std::collections::BTreeMap;
 
 use common::{
-    crash::{self, Point},
+    crash::{self, Mistake, Point},
     events::{Opened, open, pack},
     params,
 };
@@ -91,8 +91,15 @@ impl Console {
             ),
         ])
         .await?;
+        if crash::makes(Mistake::PublishBeforeCommit) {
+            tx.commit().await?;
+            tx = self.db().begin().await?;
+        }
         audit::add(&mut tx, who, "edit", On::Letter(letter), &json!({"edit": edit, "version": version}));
         crash::here(Point::EditWritten);
+        if crash::makes(Mistake::AckBeforeCommit) {
+            crash::here(Point::EditCommitted);
+        }
         tx.commit().await?;
         crash::here(Point::EditCommitted);
         self.changed();

@@ -320,13 +320,15 @@ impl<P: Process> Consumer<P> {
     /// Does all that a batch asks for; what it returns is to be acknowledged.
     async fn handle(&self, lane: &Lane, mut batch: Vec<Delivered>) -> Result<Vec<Acker>, End> {
         let shared = &*self.shared;
-        crash::here(Point::BatchTaken);
-        let acknowledged = crash::makes(Mistake::AckBeforeCommit) || crash::makes(Mistake::RecordAfterAck);
+        let acknowledged =
+            [Mistake::AckBeforeCommit, Mistake::RecordAfterAck, Mistake::StopBeforeDone].into_iter().any(crash::makes);
         if acknowledged {
             let ackers: Vec<Acker> = batch.iter().map(|delivered| delivered.acker.clone()).collect();
             settle::ack_each(lane, ackers).await.map_err(End::Lost)?;
             tokio::time::sleep(crash::LONG_ENOUGH).await;
+            crash::here(Point::BatchAcknowledged);
         }
+        crash::here(Point::BatchTaken);
         let mut onward = Vec::new();
         let mut events: Vec<Event> = Vec::new();
         for delivered in &mut batch {

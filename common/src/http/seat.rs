@@ -11,6 +11,7 @@ use std::{
 };
 
 use axum::body::{Body, Bytes};
+use axum::http::{HeaderValue, header};
 use axum::response::Response;
 use hyper::body::{Body as _, Frame, SizeHint};
 use tokio::time::{Duration, Instant};
@@ -58,7 +59,11 @@ impl Seat {
     }
 
     /// Its answer is there. If that is a stream, the request lasts as long as the stream does.
-    pub(super) fn ends(self: Arc<Self>, answer: Response) -> Response {
+    pub(super) fn ends(self: Arc<Self>, mut answer: Response) -> Response {
+        if self.lingers() {
+            // Who is not told sends the next request on a connection that is about to be closed.
+            answer.headers_mut().insert(header::CONNECTION, HeaderValue::from_static("close"));
+        }
         if answer.body().size_hint().exact().is_some() {
             self.waits_since.store(now(), Relaxed);
             return answer;

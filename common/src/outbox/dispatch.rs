@@ -88,7 +88,7 @@ impl Sending {
             let bytes = bytes(&parcels);
             if crash::makes(Mistake::DeleteBeforeConfirm) {
                 let _ = published.send(parcels.iter().map(|parcel| parcel.id).collect()).await;
-                tokio::time::sleep(crash::LONG_ENOUGH).await;
+                tokio::time::sleep(2 * crash::LONG_ENOUGH).await;
             }
             let confirmed = publish(&self.publisher, parcels).await;
             self.waiting.fetch_sub(bytes, Ordering::Relaxed);

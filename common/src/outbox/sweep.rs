@@ -9,7 +9,7 @@ use super::{delete_rows, dispatch::publish};
 use crate::{
     broker::{Link, LinkState, Publisher},
     config,
-    crash::{self, Point},
+    crash::{self, Mistake, Point},
     db::{Db, DbError},
     events::Parcel,
 };
@@ -51,6 +51,10 @@ async fn sweep_once(db: &Db, publisher: &Publisher) -> Result<usize, DbError> {
     let claimed = db.query(include_str!("claim.sql"), &[&CLAIM]).await?;
     if claimed.is_empty() {
         return Ok(0);
+    }
+    if crash::makes(Mistake::DeleteBeforeConfirm) {
+        let ids: Vec<Uuid> = claimed.iter().map(|row| row.try_get(0)).collect::<Result<_, _>>()?;
+        delete_rows(db, &ids).await?;
     }
     crash::here(Point::SweepClaimed);
     let parcels: Vec<Parcel> = claimed

@@ -4,7 +4,7 @@
 use axum::{Json, extract::State, http::HeaderMap};
 use common::{
     consumer::Failure,
-    crash::{self, Point},
+    crash::{self, Mistake, Point},
     http::{Code, FieldError, JsonText, Problem, codes::INVALID_FIELD},
 };
 use serde_json::{Value, json};
@@ -12,7 +12,7 @@ use time::OffsetDateTime;
 
 use super::codes;
 use crate::{
-    gateway::{Answer, CallbackBody, Charge, Happened, PaymentGateway, RefundAnswer, attempt_of},
+    gateway::{CallbackBody, Charge, Happened, PaymentGateway, attempt_of},
     http::{self, SharedState, UNREACHABLE},
     outcomes::{self, Again, Outcome, Said},
     store,
@@ -52,7 +52,7 @@ pub(super) async fn callback<G: PaymentGateway>(
         Happened::Charge(charge) => Said::Charge(charge.answer(&key, attempt.amount)),
         Happened::Refund(refund) => Said::Refund(refund.answer(&key, attempt.amount)),
     };
-    if !is_outcome(&said) {
+    if !said.is_final() {
         return Err(invalid(INVALID_FIELD, "charge", "must be what we asked for, with an outcome"));
     }
     let traceparent = headers.get("traceparent").and_then(|value| value.to_str().ok()).map(str::to_owned);
@@ -90,22 +90,20 @@ async fn take_once<G>(state: &http::State<G>, signed: &Signed, outcome: &Outcome
     if is_new {
         outcomes::record(&mut unit.tx, &mut unit.outbox, std::slice::from_ref(outcome), &state.rules).await?;
     }
-    crash::here(Point::CallbackWritten);
-    unit.commit().await?;
-    crash::here(Point::CallbackRecorded);
+    let commit = unit.commit_past(Point::CallbackWritten, Point::CallbackRecorded);
+    if crash::makes(Mistake::AckBeforeCommit) {
+        tokio::spawn(async {
+            tokio::time::sleep(crash::LONG_ENOUGH).await;
+            commit.await
+        });
+        return Ok(is_new);
+    }
+    commit.await?;
     Ok(is_new)
 }
 
 fn count(outcome: &'static str) {
     metrics::counter!("conveyor_callbacks_total", "outcome" => outcome).increment(1);
-}
-
-fn is_outcome(said: &Said) -> bool {
-    match said {
-        Said::Charge(answer) => matches!(answer, Answer::Captured { .. } | Answer::Declined { .. }),
-        Said::Refund(answer) => matches!(answer, RefundAnswer::Refunded | RefundAnswer::Refused { .. }),
-        Said::Nothing => false,
-    }
 }
 
 fn invalid(code: &'static Code, field: &str, message: &str) -> Problem {

@@ -1,6 +1,9 @@
 //! The real program, killed in the middle of what it does: nothing is lost, and nothing is done twice in effect.
 
-use std::{collections::BTreeMap, os::unix::process::ExitStatusExt as _, process::ExitStatus, time::Duration};
+use std::{
+    collections::BTreeMap, os::unix::process::ExitStatusExt as _, panic::AssertUnwindSafe, process::ExitStatus,
+    time::Duration,
+};
 
 use common::crash::Point;
 use e2e::{
@@ -9,6 +12,7 @@ use e2e::{
     obedient::{self, Deed, many},
     service_settings,
 };
+use futures_util::FutureExt as _;
 use hyper::Method;
 use nix::{libc::SIGABRT, sys::signal::Signal};
 use secrecy::ExposeSecret as _;
@@ -102,7 +106,7 @@ async fn killed_in_the_middle_of_a_run_it_goes_on_with_it_and_each_letter_is_don
 }
 
 /// What the console comes by while it takes letters in, sends them again, and hears that they are done.
-const POINTS: [Point; 11] = [
+static POINTS: [Point; 11] = [
     Point::LettersTaken,
     Point::LettersKept,
     Point::OutboxWritten,
@@ -118,14 +122,42 @@ const POINTS: [Point; 11] = [
 
 #[tokio::test]
 async fn wherever_it_dies_no_letter_is_lost_and_each_is_done_once_in_effect() {
+    dies_at(&POINTS, "", "").await;
+}
+
+/// Whoever looks would see it: a death where letters are taken in, with a mistake or without the key by which a death
+/// that comes again is known.
+#[tokio::test]
+async fn letters_that_are_lost_or_kept_twice_would_be_seen() {
+    const TAKES_TWICE: &str = "
+        CREATE FUNCTION support.forgets() RETURNS trigger LANGUAGE plpgsql AS $$
+        BEGIN
+            IF EXISTS (SELECT FROM support.deaths AS d WHERE d.letter = NEW.letter AND d.id = NEW.id) THEN
+                NEW.id := gen_random_uuid();
+            END IF;
+            RETURN NEW;
+        END $$;
+        CREATE TRIGGER forgets BEFORE INSERT ON support.deaths FOR EACH ROW EXECUTE FUNCTION support.forgets()";
+    for (point, mistake, sql) in [(Point::LettersTaken, "ack before commit", ""), (Point::LettersKept, "", TAKES_TWICE)]
+    {
+        let point_alone = [point];
+        let dies = AssertUnwindSafe(dies_at(&point_alone, mistake, sql)).catch_unwind();
+        let looked = tokio::time::timeout(Duration::from_secs(20), dies).await;
+        assert!(!matches!(looked, Ok(Ok(()))), "nobody has seen what was wrong at {}", point.name());
+    }
+}
+
+async fn dies_at(points: &[Point], mistake: &str, sql: &str) {
     const LETTERS: usize = 40;
     let mut stage = Stage::set_with(Support::default(), NOTHING).await;
     stage.work();
+    stage.database.connect().await.batch_execute(sql).await.unwrap();
     let mut process = console(&stage).await;
     let olga = operator("olga");
-    for (round, point) in POINTS.into_iter().enumerate() {
+    for (round, point) in points.iter().copied().enumerate() {
         assert!(process.terminate().await.success());
         process.set("CONVEYOR_CRASH", &format!("{}:1", point.name()));
+        process.set("CONVEYOR_MISTAKE", mistake);
         process.start().await;
         if point == Point::StopBegun {
             process.wait_ready().await;
@@ -150,7 +182,7 @@ async fn wherever_it_dies_no_letter_is_lost_and_each_is_done_once_in_effect() {
         }
         println!("{} × support-console: reconciled", point.name());
     }
-    let letters = POINTS.len() * LETTERS;
+    let letters = points.len() * LETTERS;
     assert_eq!(obedient::effects(&stage.database).await.len(), letters);
     for table in ["letters", "deaths", "contents"] {
         assert_eq!(stage.count(&format!("SELECT count(*) FROM support.{table}")).await, letters as i64, "{table}");
@@ -178,6 +210,7 @@ async fn until(stage: &Stage, process: &mut Process, has_died: &mut bool, nothin
 async fn revive(stage: &Stage, process: &mut Process, ended: ExitStatus) {
     assert_eq!(ended.signal(), Some(SIGABRT), "{ended:?}");
     process.set("CONVEYOR_CRASH", "");
+    process.set("CONVEYOR_MISTAKE", "");
     process.start().await;
     process.wait_ready().await;
     let free = "UPDATE support.outbox SET locked_until = now(); UPDATE support.runs SET leased_until = now()";
@@ -230,13 +263,26 @@ enum Kill {
 /// Somebody edits a letter and retries it at once; the console dies ever later in that, and comes back.
 #[tokio::test]
 async fn killed_in_the_middle_of_an_edit_and_retry_it_has_all_of_the_edit_or_nothing_and_nothing_is_done_twice() {
-    let edited = "SELECT count(*) FROM support.edits WHERE letter = '{letter}'";
-    let begun = "SELECT count(*) FROM support.runs WHERE scope = 'letter:{letter}' AND state <> 'planned'";
-    let sent = "SELECT count(*) FROM support.letters WHERE id = '{letter}' AND state <> 'failed'";
-    let mut kills: Vec<Kill> = (0..8).map(|round| Kill::After(4 * round)).collect();
-    kills.extend([edited, begun, sent].map(Kill::OnceTrue));
-    kills.extend([Point::EditWritten, Point::EditCommitted].map(Kill::At));
+    let begun_or_sent = [EDITED, BEGUN, SENT].map(Kill::OnceTrue);
+    let at = [Point::EditWritten, Point::EditCommitted].map(Kill::At);
+    let kills = (0..8).map(|round| Kill::After(4 * round)).chain(begun_or_sent).chain(at);
+    is_killed(kills.collect(), "").await;
+}
 
+#[tokio::test]
+async fn half_an_edit_or_one_that_was_answered_and_lost_would_be_seen() {
+    for (point, mistake) in [(Point::EditWritten, "publish before commit"), (Point::EditCommitted, "ack before commit")]
+    {
+        let looked = AssertUnwindSafe(is_killed(vec![Kill::At(point)], mistake)).catch_unwind().await;
+        assert!(looked.is_err(), "nobody has seen {mistake:?} at {}", point.name());
+    }
+}
+
+const EDITED: &str = "SELECT count(*) FROM support.edits WHERE letter = '{letter}'";
+const BEGUN: &str = "SELECT count(*) FROM support.runs WHERE scope = 'letter:{letter}' AND state <> 'planned'";
+const SENT: &str = "SELECT count(*) FROM support.letters WHERE id = '{letter}' AND state <> 'failed'";
+
+async fn is_killed(kills: Vec<Kill>, mistake: &str) {
     let mut stage = Stage::set_with(Support::default(), NOTHING).await;
     stage.work();
     bury(&stage.vhost, &many(kills.len(), Deed::Reject), "asked to fail").await;
@@ -258,6 +304,7 @@ async fn killed_in_the_middle_of_an_edit_and_retry_it_has_all_of_the_edit_or_not
         if let Kill::At(point) = kill {
             assert!(process.terminate().await.success());
             process.set("CONVEYOR_CRASH", &format!("{}:1", point.name()));
+            process.set("CONVEYOR_MISTAKE", mistake);
             process.start().await;
             process.wait_ready().await;
         }
@@ -266,6 +313,7 @@ async fn killed_in_the_middle_of_an_edit_and_retry_it_has_all_of_the_edit_or_not
                 Kill::At(point) => {
                     assert_eq!(process.wait().await.signal(), Some(SIGABRT), "{point:?}");
                     process.set("CONVEYOR_CRASH", "");
+                    process.set("CONVEYOR_MISTAKE", "");
                 }
                 Kill::After(ms) => tokio::time::sleep(Duration::from_millis(*ms)).await,
                 Kill::OnceTrue(sql) => {
@@ -281,7 +329,7 @@ async fn killed_in_the_middle_of_an_edit_and_retry_it_has_all_of_the_edit_or_not
 
         // The edit is there as a whole or not at all, and the original in any case.
         let letter = stage.console.letter(line.id).await.unwrap();
-        let edits = stage.count(&of(edited, line)).await;
+        let edits = stage.count(&of(EDITED, line)).await;
         let noted = format!("SELECT count(*) FROM support.audit WHERE action = 'edit' AND letter = '{}'", line.id);
         assert_eq!((letter.edits.len() as i64, stage.count(&noted).await), (edits, edits), "{kill:?}");
         assert!(letter.body == if edits == 1 { mended.as_bytes() } else { &original }, "{kill:?}");
@@ -303,7 +351,7 @@ async fn killed_in_the_middle_of_an_edit_and_retry_it_has_all_of_the_edit_or_not
             let body = Some(mended.as_bytes());
             stage.console.edit(&by_hand, line.id, letter.line.version, body, None).await.unwrap();
         }
-        if stage.count(&of(begun, line)).await == 0 {
+        if stage.count(&of(BEGUN, line)).await == 0 {
             let scope = Scope::Letter { id: line.id, seen: None };
             let plan = stage.console.plan(&by_hand, &scope, Action::Retry).await.unwrap();
             stage.console.start_run(&by_hand, plan.id, &Steps::at_once()).await.unwrap();
@@ -311,7 +359,7 @@ async fn killed_in_the_middle_of_an_edit_and_retry_it_has_all_of_the_edit_or_not
     }
     stage.until_done(letters.len() as i64).await;
     for (kill, line) in kills.iter().zip(&letters) {
-        assert_eq!(stage.count(&of(begun, line)).await, 1, "{kill:?}: it was retried once");
+        assert_eq!(stage.count(&of(BEGUN, line)).await, 1, "{kill:?}: it was retried once");
     }
     // What was published and could not be forgotten before the kill goes once more, and has no effect.
     eventually(LONG, "the outbox is empty", async || {
