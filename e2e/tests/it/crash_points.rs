@@ -57,12 +57,11 @@ impl Crashing {
         load.finish().await;
     }
 
-    /// The same at its stop, once so many orders have been accepted.
-    async fn die_stopping(&mut self, point: Point, accepted: usize) {
+    /// The same at its stop.
+    async fn die_stopping(&mut self, point: Point) {
         self.arm(point, 1).await;
         self.process().wait_ready().await;
         let load = Load::begin(&self.line, ORDERS, 8);
-        load.reaches(accepted).await;
         self.process().signal(Signal::SIGTERM);
         self.until_dead(point).await;
         self.revive().await;
@@ -212,7 +211,7 @@ async fn dies_everywhere(index: usize, points: impl IntoIterator<Item = Point>) 
         // Not always at its first batch, with nothing else in hand. A consumer that has just started takes one parcel
         // first and then what there is, so there is a second batch at any rate.
         match point {
-            Point::StopBegun | Point::StopDrained => crashing.die_stopping(point, 0).await,
+            Point::StopBegun | Point::StopDrained => crashing.die_stopping(point).await,
             Point::LookWritten | Point::LookCommitted => crashing.die_looking(point).await,
             _ => crashing.die(point, [1, 2][i % 2].min(most(point))).await,
         }

@@ -4,7 +4,8 @@
 use std::time::Duration;
 
 use common::crash::{Mistake, Point};
-use e2e::{Pass, Proxy};
+use e2e::{LONG, Pass, Proxy, eventually};
+use nix::sys::signal::Signal;
 
 use super::{API, Crashing, INVENTORY, Load, NOTIFICATION, ORDERS, PAYMENT};
 
@@ -100,10 +101,10 @@ is_seen! {
         API, Makes(Mistake::DeleteBeforeConfirm), async |it| it.die_looking_and_tell(Point::LookCommitted).await;
     told_to_stop_and_acknowledged:
         INVENTORY, Makes(Mistake::AckBeforeCommit),
-        async |it| it.die_stopping(Point::StopBegun, ORDERS / 2).await;
+        async |it| it.die_at_work(Point::StopBegun).await;
     stopped_and_not_done:
         INVENTORY, Makes(Mistake::StopBeforeDone),
-        async |it| it.die_stopping(Point::StopDrained, ORDERS / 2).await;
+        async |it| it.die_at_work(Point::StopDrained).await;
 }
 
 impl Crashing {
@@ -114,13 +115,30 @@ impl Crashing {
         let through = vhost.url_through(&way.address());
         self.process().set("CONVEYOR__BROKER__URL", &through);
         self.arm(Point::OutboxPublished, 1).await;
-        self.process().wait_ready().await;
+        eventually(LONG, "it may publish", async || {
+            let ready = self.process().http.get("/readyz").await.ok()?.json();
+            (ready["checks"]["broker, publishing"]["ok"] == true).then_some(())
+        })
+        .await;
         way.pass(Pass::Never);
         let load = Load::begin(&self.line, ORDERS, 8);
         self.until_dead(Point::OutboxPublished).await;
         // What it has taken in goes no further.
         way.cut().await;
         self.process().set("CONVEYOR__BROKER__URL", &direct);
+        self.revive().await;
+        load.finish().await;
+    }
+
+    /// Dies at its stop, with orders in hand: it has been through the first of them, and there are more.
+    async fn die_at_work(&mut self, point: Point) {
+        self.arm(point, 1).await;
+        self.process().wait_ready().await;
+        let load = Load::begin(&self.line, ORDERS, 8);
+        let reserved = "SELECT count(*) FROM inventory.reservations";
+        eventually(LONG, reserved, async || (self.line.database.count(reserved).await > 0).then_some(())).await;
+        self.process().signal(Signal::SIGTERM);
+        self.until_dead(point).await;
         self.revive().await;
         load.finish().await;
     }
