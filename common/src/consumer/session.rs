@@ -41,6 +41,9 @@ const UNPACK_AT: u32 = 2;
 const POISON_AT: u32 = 5;
 /// When nothing has come for so long, nothing is on its way.
 const ON_ITS_WAY: Duration = Duration::from_millis(250);
+/// What is announced together arrives together: so long after something has arrived, the rest of it has too, and what
+/// comes next is not on its way yet.
+const TOGETHER: Duration = Duration::from_millis(5);
 /// How long a stop may wait until nothing more can be on its way.
 const LEAVE_WITHIN: Duration = Duration::from_secs(5);
 /// A narrow queue from which nothing has come for so long has nothing to be careful about.
@@ -178,7 +181,8 @@ impl<P: Process> Consumer<P> {
     ///
     /// The broker counts as returned what it has on its way to a quorum queue's consumer at the moment of its being
     /// cancelled. So a consumer is cancelled before its batch is acknowledged, while it may not be sent more. To stop, it
-    /// goes on without acknowledging until it has all that it may be sent, or until it is quiet.
+    /// goes on without acknowledging until it has all that it may be sent, or until it is quiet; or, where both would
+    /// take too long, until right after something has come.
     async fn take(
         &self,
         lane: &Lane,
@@ -227,10 +231,16 @@ impl<P: Process> Consumer<P> {
                 self.acknowledge(lane, &mut done, &suspects).await?;
                 suspects.extend(batch);
                 if cancelled.is_none() {
+                    tokio::time::sleep(TOGETHER).await;
                     self.cancel(lane, intake).await?;
                     cancelled = Some(Cancelled::Narrow);
                 }
                 continue;
+            }
+            if cancelled.is_none() && leaving_since.is_some_and(|since: Instant| since.elapsed() >= LEAVE_WITHIN) {
+                tokio::time::sleep(TOGETHER).await;
+                self.cancel(lane, intake).await?;
+                cancelled = Some(Cancelled::Stop);
             }
             let events: usize = batch.iter().map(Delivered::size).sum();
             unacked += batch.len();
@@ -254,13 +264,11 @@ impl<P: Process> Consumer<P> {
             }
             if cancelled.is_none() {
                 let stopping = self.shared.stop.is_cancelled();
-                let since = stopping.then(|| *leaving_since.get_or_insert(began));
-                cancelled = match since {
-                    Some(since) if unacked >= self.prefetch(width).into() || since.elapsed() >= LEAVE_WITHIN => {
-                        Some(Cancelled::Stop)
-                    }
-                    None if width == Width::Narrow && is_new => Some(Cancelled::Widen),
-                    _ => None,
+                cancelled = if stopping {
+                    leaving_since.get_or_insert(began);
+                    (unacked >= self.prefetch(width).into()).then_some(Cancelled::Stop)
+                } else {
+                    (width == Width::Narrow && is_new).then_some(Cancelled::Widen)
                 };
                 if cancelled.is_some() {
                     self.cancel(lane, intake).await?;
