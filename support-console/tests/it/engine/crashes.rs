@@ -106,7 +106,7 @@ async fn killed_in_the_middle_of_a_run_it_goes_on_with_it_and_each_letter_is_don
 }
 
 /// What the console comes by while it takes letters in, sends them again, and hears that they are done.
-static POINTS: [Point; 11] = [
+const POINTS: [Point; 11] = [
     Point::LettersTaken,
     Point::LettersKept,
     Point::OutboxWritten,
@@ -141,6 +141,8 @@ async fn letters_that_are_lost_or_kept_twice_would_be_seen() {
     for (point, mistake, sql) in [(Point::LettersTaken, "ack before commit", ""), (Point::LettersKept, "", TAKES_TWICE)]
     {
         let point_alone = [point];
+        let well = tokio::time::timeout(Duration::from_secs(20), dies_at(&point_alone, "", "")).await;
+        assert!(well.is_ok(), "{} took too long", point.name());
         let dies = AssertUnwindSafe(dies_at(&point_alone, mistake, sql)).catch_unwind();
         let looked = tokio::time::timeout(Duration::from_secs(20), dies).await;
         assert!(!matches!(looked, Ok(Ok(()))), "nobody has seen what was wrong at {}", point.name());
@@ -273,6 +275,7 @@ async fn killed_in_the_middle_of_an_edit_and_retry_it_has_all_of_the_edit_or_not
 async fn half_an_edit_or_one_that_was_answered_and_lost_would_be_seen() {
     for (point, mistake) in [(Point::EditWritten, "publish before commit"), (Point::EditCommitted, "ack before commit")]
     {
+        is_killed(vec![Kill::At(point)], "").await;
         let looked = AssertUnwindSafe(is_killed(vec![Kill::At(point)], mistake)).catch_unwind().await;
         assert!(looked.is_err(), "nobody has seen {mistake:?} at {}", point.name());
     }
