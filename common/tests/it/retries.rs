@@ -3,12 +3,16 @@
 use std::time::Duration;
 
 use common::{
-    broker::topology::{SUPPORT_PROGRESS, Topology},
+    broker::topology::{REDELIVER, SUPPORT_PROGRESS, Topology},
     events::Event,
 };
 use e2e::{
     LONG, Message, assert_clean, eventually,
     obedient::{Deed, WAITS, WORK, asking, many, parcel},
+};
+use lapin::{
+    options::QueueDeclareOptions,
+    types::{AMQPValue, FieldTable},
 };
 use serde_json::json;
 use tokio::time::Instant;
@@ -115,6 +119,34 @@ async fn delayed_messages_to_a_queue_that_is_gone_hold_up_no_other() {
     assert!(messages.iter().all(|message| message.routing_key == "test.gone" && message.body == lost));
     worker.stop().await;
     assert_clean(&stage.database, &stage.vhost).await;
+}
+
+/// Like one whose target's node dies with it in hand. RabbitMQ tries again only after three minutes if it is not told
+/// otherwise, and 32 such messages hold up a whole tier.
+#[tokio::test]
+async fn a_delayed_message_that_was_not_taken_is_handed_over_again_soon() {
+    let stage = Stage::set().await;
+    let channel = stage.vhost.channel().await;
+    let durable = QueueDeclareOptions { durable: true, ..Default::default() };
+    let mut full = FieldTable::default();
+    full.insert("x-max-length".into(), AMQPValue::LongInt(1));
+    full.insert("x-overflow".into(), AMQPValue::LongString("reject-publish".into()));
+    for (queue, arguments) in [("test.full", full), ("test.free", FieldTable::default())] {
+        channel.queue_declare(queue.into(), durable, arguments).await.unwrap();
+        channel
+            .queue_bind(queue.into(), REDELIVER.into(), queue.into(), Default::default(), FieldTable::default())
+            .await
+            .unwrap();
+    }
+    assert!(stage.vhost.publish("", "test.full", b"in the way").await);
+    let delay = format!("delay.{}", TIERS_MS[0]);
+    assert!(stage.vhost.publish(&delay, "test.full", b"not taken at first").await);
+    assert!(stage.vhost.publish(&delay, "test.free", b"behind it").await);
+    stage.vhost.until_ready("test.free", 1).await;
+    assert_eq!(stage.vhost.drain("test.full").await.remove(0).body, b"in the way");
+
+    stage.vhost.until_ready("test.full", 1).await;
+    assert_eq!(stage.vhost.drain("test.full").await.remove(0).body, b"not taken at first");
 }
 
 #[tokio::test]

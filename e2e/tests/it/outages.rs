@@ -81,7 +81,8 @@ async fn an_order_whose_client_was_told_to_try_again_does_not_appear_after_all()
     line.reconcile(2).await;
 }
 
-/// RabbitMQ 3.10 as it is shipped is of no more use after the second of these; the tests' own is corrected.
+/// RabbitMQ as it is shipped is of no more use after the second of these (3.10) or after some (4.0); the tests' own is
+/// corrected.
 #[tokio::test]
 async fn a_broker_survives_queues_that_go_in_the_moment_of_their_coming() {
     let rabbitmq = Server::rabbitmq().await;

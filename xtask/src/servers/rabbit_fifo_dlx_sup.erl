@@ -1,10 +1,11 @@
-%% Stands in for a module of RabbitMQ 3.10 and 3.11.
+%% Stands in for a module of RabbitMQ 3.10, 3.11 and 4.0.
 %%
 %% There, a queue that dead-letters at least once has a worker for that, and this supervises all of them. As it is shipped
-%% it ends for good when two workers fail within five seconds, and a worker fails whenever its queue is deleted in the
-%% moment of its coming into being: from then on every such queue of the whole broker dies as it starts, and no other can
-%% be declared. Newer releases bear a hundred failures a second, which are these numbers; that a worker is not started
-%% for a queue that is gone is ours.
+%% it ends for good when too many of their starts fail, and they fail when the queue is deleted in the moment of its coming
+%% into being: from then on every such queue of the whole broker dies as it starts, and no other can be declared. Two
+%% failures within five seconds are too many for 3.10; 4.0 bears a hundred a second, which one worker that is started again
+%% and again for a queue that is gone reaches within a tenth of a second. These are the numbers of 4.0; that no worker is
+%% started for a queue that is gone is ours.
 -module(rabbit_fifo_dlx_sup).
 -behaviour(supervisor).
 

@@ -6,11 +6,15 @@ use std::os::unix::fs::PermissionsExt;
 use std::os::unix::process::CommandExt;
 use std::path::Path;
 use std::process::{Command, Stdio};
+use std::time::Duration;
 
 use anyhow::{Context, Result, bail};
 
 use super::{Programs, RabbitMq, Settings, node_name};
 use crate::project;
+
+/// So long after a queue handed a message over to another one, and nothing was heard of it, it does so again.
+const HANDED_OVER_AGAIN: Duration = Duration::from_secs(10);
 
 /// What nodes of one cluster know each other by.
 const COOKIE: &str = ".erlang.cookie";
@@ -37,7 +41,13 @@ impl RabbitMq {
             );
         }
         project::write_private(&self.dir.join("rabbitmq.conf"), &conf)?;
-        let advanced = format!("[{{rabbit, [{{quorum_tick_interval, {interval}}}]}}].\n");
+        // What a queue hands over to another, and a node takes to its grave, it hands over again: after three minutes
+        // unless told otherwise, which a delayed message is not to wait.
+        let advanced = format!(
+            "[{{rabbit, [\n  {{quorum_tick_interval, {interval}}},\n  \
+             {{dead_letter_worker_publisher_confirm_timeout, {}}}\n]}}].\n",
+            HANDED_OVER_AGAIN.as_millis()
+        );
         project::write_private(&self.dir.join("advanced.config"), &advanced)?;
         project::write_private(&self.dir.join("enabled_plugins"), "[rabbitmq_management,rabbitmq_prometheus].\n")?;
         let cookie = self.dir.join(COOKIE);
@@ -88,16 +98,15 @@ impl RabbitMq {
         Ok(command)
     }
 
-    /// Has an old release start with the module that `rabbit_fifo_dlx_sup.erl` tells of.
+    /// Has a release that needs it start with the module that `rabbit_fifo_dlx_sup.erl` tells of.
     pub(super) fn correct(&self, program: &Path, node: &mut Command) -> Result<()> {
-        if self.settings.programs == Programs::Debian13 {
-            return Ok(());
-        }
-        // `…/rabbitmq_server-3.10.8/sbin/rabbitmq-server`
-        let place = program.canonicalize()?;
-        let is_of = |release: &str| place.to_string_lossy().contains(&format!("/rabbitmq_server-{release}."));
-        if !is_of("3.10") && !is_of("3.11") {
-            return Ok(());
+        if self.settings.programs == Programs::System {
+            // `…/rabbitmq_server-3.10.8/sbin/rabbitmq-server`
+            let place = program.canonicalize()?;
+            let is_of = |release| place.to_string_lossy().contains(&format!("/rabbitmq_server-{release}."));
+            if !["3.10", "3.11", "4.0"].into_iter().any(is_of) {
+                return Ok(());
+            }
         }
         let source = self.dir.join("rabbit_fifo_dlx_sup.erl");
         fs::write(&source, include_str!("../rabbit_fifo_dlx_sup.erl"))?;
