@@ -5,6 +5,7 @@ use std::collections::BTreeMap;
 
 use common::{
     crash::{self, Mistake, Point},
+    db::DbError,
     events::{Opened, open, pack},
     params,
 };
@@ -96,12 +97,20 @@ impl Console {
             tx = self.db().begin().await?;
         }
         audit::add(&mut tx, who, "edit", On::Letter(letter), &json!({"edit": edit, "version": version}));
-        crash::here(Point::EditWritten);
-        if crash::makes(Mistake::AckBeforeCommit) {
+        let commit = async move {
+            crash::here(Point::EditWritten);
+            tx.commit().await?;
             crash::here(Point::EditCommitted);
+            Ok::<_, DbError>(())
+        };
+        if crash::makes(Mistake::AckBeforeCommit) {
+            tokio::spawn(async {
+                tokio::time::sleep(crash::LONG_ENOUGH).await;
+                commit.await
+            });
+        } else {
+            commit.await?;
         }
-        tx.commit().await?;
-        crash::here(Point::EditCommitted);
         self.changed();
         Ok(Edited { edit, version: version + 1, diff, readable: true })
     }

@@ -134,14 +134,15 @@ pub enum Opened {
 /// Opens a parcel. An unreadable event is returned by itself, its neighbours unharmed; an error means that
 /// the whole body is no parcel.
 pub fn open(body: &[u8]) -> Result<Vec<Opened>, String> {
+    // All of it, for a field that nobody reads is kept, shown and sent again like any other.
+    let body = str::from_utf8(body).map_err(|error| format!("not a batch of events: {error}"))?;
     // Nearly always all are well. Only otherwise each is looked at by itself, which reads everything once more.
-    if let Ok(events) = serde_json::from_slice::<Vec<Event>>(body)
+    if let Ok(events) = serde_json::from_str::<Vec<Event>>(body)
         && (1..=MOST_EVENTS).contains(&events.len())
     {
         return Ok(events.into_iter().map(Opened::Event).collect());
     }
-    let raws: Vec<&RawValue> =
-        serde_json::from_slice(body).map_err(|error| format!("not a batch of events: {error}"))?;
+    let raws: Vec<&RawValue> = serde_json::from_str(body).map_err(|error| format!("not a batch of events: {error}"))?;
     if raws.is_empty() {
         return Err("not a batch of events: it is empty".to_owned());
     }
@@ -169,6 +170,17 @@ mod tests {
         let order_id = OrderId::generate();
         let event = Event::new("/test", order_id.to_string(), None, &InventoryLocked { order_id }).unwrap();
         serde_json::to_vec(&event).unwrap()
+    }
+
+    #[test]
+    fn what_is_no_text_is_no_parcel_though_nobody_reads_the_field() {
+        let event = String::from_utf8(encoded()).unwrap();
+        let with = |junk: &[u8]| {
+            let (start, rest) = event.split_at(1);
+            pack([[start.as_bytes(), b"\"unknown\":\"", junk, b"\",", rest.as_bytes()].concat().as_slice()])
+        };
+        assert!(matches!(open(&with(b"well")).unwrap().as_slice(), [Opened::Event(_)]));
+        assert!(open(&with(b"\xa8")).is_err());
     }
 
     #[test]
