@@ -41,6 +41,14 @@ const AMOUNT: Money = Money(10_050);
 /// A customer without a stored method.
 const WALKER: &str = "walker";
 
+/// The order says that this payment is to be given back.
+fn refund_due(order: OrderId, transaction: &str) -> Event {
+    let transaction_id: TransactionId = transaction.parse().unwrap();
+    let user_id = named("123456");
+    let due = OrderRefundDue { order_id: order, user_id, version: 4, transaction_id, amount: AMOUNT };
+    Event::new("test", order.to_string(), None, &due).unwrap()
+}
+
 /// Where money is taken: payment-workers, a gateway, and an ear for what they say.
 struct Till {
     // First, so that they end before what they use is taken away.
@@ -126,9 +134,7 @@ impl Till {
     }
 
     async fn ask_back(&self, order: OrderId, transaction: &str) {
-        let transaction_id: TransactionId = transaction.parse().unwrap();
-        let user_id = named("123456");
-        self.say(order, &OrderRefundDue { order_id: order, user_id, version: 4, transaction_id, amount: AMOUNT }).await;
+        self.say_event(&refund_due(order, transaction), "events", OrderRefundDue::TYPE).await;
     }
 
     async fn until(&self, sql: &str, wanted: i64) {

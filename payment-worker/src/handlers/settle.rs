@@ -24,6 +24,8 @@ use crate::{
     store::{self, FollowUp, Settled},
 };
 
+const BEING_ASKED: &str = "the gateway is being asked for it already";
+
 pub(crate) struct Settle<G> {
     pub gateway: Arc<G>,
     pub rules: Rules,
@@ -96,6 +98,10 @@ impl<G: PaymentGateway> EffectHandler for Settle<G> {
                             wanted => wanted,
                         };
                         match wanted {
+                            // By another event of this batch, which is not the one that somebody waits for.
+                            OnRefund::Refund if is_wished && seen.contains(&attempt.id) => {
+                                Step::Settled(Verdict::Wait(BEING_ASKED.to_owned()))
+                            }
                             // Nobody wishes it to be asked once more.
                             OnRefund::Refund if due.is_refused && is_untold(attempt) => {
                                 if seen.insert(attempt.id) {
@@ -129,9 +135,7 @@ impl<G: PaymentGateway> EffectHandler for Settle<G> {
                                 Step::Perform(Effect { attempt, event: event.id, is_wished, traceparent })
                             }
                             OnRefund::Refund | OnRefund::Told => Step::Settled(Verdict::Done),
-                            OnRefund::Follow if is_wished => {
-                                Step::Settled(Verdict::Wait("the gateway is being asked for it already".to_owned()))
-                            }
+                            OnRefund::Follow if is_wished => Step::Settled(Verdict::Wait(BEING_ASKED.to_owned())),
                             OnRefund::Follow => {
                                 abandoned.push((attempt.id, event.traceparent.clone()));
                                 Step::Settled(Verdict::Done)

@@ -1,14 +1,14 @@
 //! Money that is given back.
 
 use common::{
-    events::{Event, OrderRefundDue},
+    events::Event,
     ids::{OrderId, TransactionId},
 };
-use e2e::{LONG, eventually};
+use e2e::{LONG, eventually, obedient::parcel};
 
 use serde_json::json;
 
-use super::{AMOUNT, Till, callbacks, named};
+use super::{Till, callbacks, refund_due};
 
 /// An order of somebody whose card behaves so, and its transaction, once it is paid.
 pub(super) async fn paid(till: &Till, behaviour: &str) -> (OrderId, String) {
@@ -63,9 +63,7 @@ async fn what_will_never_be_given_back_is_for_people_to_see() {
 async fn people_are_told_of_a_refusal_once_and_again_when_they_ask() {
     let till = Till::open().await;
     let (order, transaction) = paid(&till, "refund_refused").await;
-    let transaction_id = transaction.parse().unwrap();
-    let due = OrderRefundDue { order_id: order, user_id: named("123456"), version: 4, transaction_id, amount: AMOUNT };
-    let event = Event::new("test", order.to_string(), None, &due).unwrap();
+    let event = refund_due(order, &transaction);
     till.say_event(&event, "events", "order.refund_due").await;
     let done = r#"conveyor_events_total{queue="payment.settle",verdict="done"}"#;
     let dead = async || {
@@ -128,10 +126,7 @@ async fn whoever_has_it_tried_again_hears_at_once_that_the_gateway_is_away() {
         assert!(dead[0].header("x-reason").contains(words), "{}", dead[0].header("x-reason"));
     };
     told("refuses the refund").await;
-    let transaction_id = transaction.parse().unwrap();
-    let due = OrderRefundDue { order_id: order, user_id: named("123456"), version: 4, transaction_id, amount: AMOUNT };
-    let event = Event::new("test", order.to_string(), None, &due).unwrap();
-    let event = Event { retryid: Some(uuid::Uuid::now_v7()), ..event };
+    let event = Event { retryid: Some(uuid::Uuid::now_v7()), ..refund_due(order, &transaction) };
     till.sandbox.fault("gateway", "down").await;
     till.say_event(&event, "redeliver", "payment.settle").await;
     told("would have to wait").await;
@@ -142,6 +137,26 @@ async fn whoever_has_it_tried_again_hears_at_once_that_the_gateway_is_away() {
     // Whichever letter it is that they send again.
     till.say_event(&event, "redeliver", "payment.settle").await;
     told("refuses the refund").await;
+    till.assert_settled().await;
+}
+
+/// The broker, or who lost sight of it, may say the same event again in the moment in which somebody has it tried again.
+#[tokio::test]
+async fn a_wish_is_not_granted_by_another_copy_of_the_event_that_is_only_asking() {
+    let till = Till::open().await;
+    let (order, transaction) = paid(&till, "refund_refused").await;
+    let event = refund_due(order, &transaction);
+    let retry = uuid::Uuid::now_v7();
+    let both = parcel(&[event.clone(), Event { retryid: Some(retry), ..event }]);
+    assert!(till.vhost.publish("redeliver", "payment.settle", &both).await);
+    till.vhost.until_ready("payment.settle.dlq", 2).await;
+    let dead = till.vhost.drain("payment.settle.dlq").await;
+    let [wished] = dead.iter().filter(|letter| letter.headers.contains_key("x-retry-id")).collect::<Vec<_>>()[..]
+    else {
+        panic!("whoever wished it is to hear that it was not granted: {dead:?}");
+    };
+    assert_eq!(wished.header("x-retry-id"), retry.to_string());
+    assert!(wished.header("x-reason").contains("is being asked for it already"), "{}", wished.header("x-reason"));
     till.assert_settled().await;
 }
 
