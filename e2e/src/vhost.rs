@@ -171,6 +171,14 @@ impl Vhost {
         queues.as_array().into_iter().flatten().filter_map(depth).collect()
     }
 
+    /// How many channels are there over which messages are published and confirmed. A moment late, like all figures of the
+    /// management.
+    pub async fn confirming(&self) -> usize {
+        let path = format!("/api/vhosts/{}/channels?columns=confirm", self.name);
+        let channels = self.manage(Method::GET, &path, &Value::Null).await;
+        channels.as_array().into_iter().flatten().filter(|channel| channel["confirm"] == true).count()
+    }
+
     /// Publishes one persistent message and waits for the confirm; `false` if no queue was there for it.
     pub async fn publish(&self, exchange: &str, routing_key: &str, body: &[u8]) -> bool {
         self.publish_all(exchange, routing_key, [body]).await

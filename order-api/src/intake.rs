@@ -12,6 +12,7 @@ use std::{
 
 use common::{
     backoff::Backoff,
+    crash::{self, Mistake},
     db::DbError,
     events::{Line, OrderCreated},
     http::Problem,
@@ -246,6 +247,9 @@ impl Writer {
             if part.is_empty() {
                 continue;
             }
+            if crash::makes(Mistake::AckBeforeCommit) {
+                promise(&mut part).await;
+            }
             match self.insert_together(&part).await {
                 // Whoever delivers them ends after this.
                 Ok(()) => {
@@ -284,6 +288,16 @@ impl Writer {
         }
         unit.commit().await
     }
+}
+
+/// Tells everybody that their order stands, which is a mistake as long as it is not committed.
+async fn promise(part: &mut [Waiting<NewOrder>]) {
+    for waiting in part {
+        // Later there is nobody to be answered.
+        let answer = std::mem::replace(&mut waiting.answer, oneshot::channel().0);
+        let _ = answer.send(Ok(Taken { order_id: waiting.it.id, again: false }));
+    }
+    tokio::time::sleep(crash::LONG_ENOUGH).await;
 }
 
 /// Of requests with one name the first, and apart from them the others.

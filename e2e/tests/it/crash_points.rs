@@ -4,7 +4,10 @@ mod seen;
 
 use std::{collections::BTreeMap, os::unix::process::ExitStatusExt as _, time::Duration};
 
-use common::crash::{MISTAKES, Mistake, Point};
+use common::{
+    crash::{MISTAKES, Mistake, Point},
+    ids::OrderId,
+};
 use e2e::{Database, LONG, Process, Vhost, eventually};
 use nix::{libc::SIGABRT, sys::signal::Signal};
 use tokio_postgres::error::SqlState;
@@ -36,6 +39,8 @@ struct Crashing {
     index: usize,
     /// What it does wrong until then.
     mistake: Option<Mistake>,
+    /// What customers were told is theirs.
+    promised: Vec<OrderId>,
     /// Whether every customer must have heard that their order was received.
     are_received: bool,
 }
@@ -43,29 +48,40 @@ struct Crashing {
 impl Crashing {
     async fn start(index: usize) -> Self {
         let (database, vhost) = tokio::join!(Database::create(), Vhost::create());
-        let often = BTreeMap::from([("CONVEYOR__OUTBOX__SWEEP_MS".to_owned(), "200".to_owned())]);
-        let line = Line::start_with(database, vhost, &often).await;
-        Self { line, index, mistake: None, are_received: false }
+        // What is lost stays lost: an order that gets no further is not announced again while anybody looks.
+        let settings = [("CONVEYOR__OUTBOX__SWEEP_MS", "200"), ("CONVEYOR__ORDERS__TIMES__STUCK_MS", "3600000")];
+        let settings: BTreeMap<_, _> = settings.map(|(key, value)| (key.to_owned(), value.to_owned())).into();
+        let line = Line::start_with(database, vhost, &settings).await;
+        Self { line, index, mistake: None, promised: Vec::new(), are_received: false }
+    }
+
+    fn load(&self) -> Load {
+        Load::begin(&self.line, ORDERS, 8)
+    }
+
+    /// Waits until all of them are promised, and remembers which they are.
+    async fn finish(&mut self, load: Load) {
+        self.promised.extend(load.promised().await);
     }
 
     /// Lets the process die at a point while orders come in, and starts it again.
     async fn die(&mut self, point: Point, passing: u32) {
         self.arm(point, passing).await;
-        let load = Load::begin(&self.line, ORDERS, 8);
+        let load = self.load();
         self.until_dead(point).await;
         self.revive().await;
-        load.finish().await;
+        self.finish(load).await;
     }
 
     /// The same at its stop.
     async fn die_stopping(&mut self, point: Point) {
         self.arm(point, 1).await;
         self.process().wait_ready().await;
-        let load = Load::begin(&self.line, ORDERS, 8);
+        let load = self.load();
         self.process().signal(Signal::SIGTERM);
         self.until_dead(point).await;
         self.revive().await;
-        load.finish().await;
+        self.finish(load).await;
     }
 
     /// What one death leaves in the outbox is swept by the next process, which dies of that.
@@ -73,11 +89,11 @@ impl Crashing {
         // It is wrong when it sweeps, and not before.
         let mistake = self.mistake.take();
         self.arm(Point::OutboxCommitted, 1).await;
-        let load = Load::begin(&self.line, ORDERS, 8);
+        let load = self.load();
         self.until_dead(Point::OutboxCommitted).await;
         self.mistake = mistake;
         self.start_to_die_sweeping(point).await;
-        load.finish().await;
+        self.finish(load).await;
     }
 
     async fn start_to_die_sweeping(&mut self, point: Point) {
@@ -99,11 +115,11 @@ impl Crashing {
         );
         let database = self.line.database.connect().await;
         database.batch_execute(&refuse).await.unwrap();
-        let load = Load::begin(&self.line, ORDERS, 8);
+        let load = self.load();
         self.until_dead(point).await;
         database.batch_execute(&format!("DROP FUNCTION {table}_refuse CASCADE")).await.unwrap();
         self.revive().await;
-        load.finish().await;
+        self.finish(load).await;
     }
 
     /// The same when it looks at orders for the first time, all of which wait for stock.
@@ -112,7 +128,8 @@ impl Crashing {
         self.restart().await;
         self.process().wait_ready().await;
         self.end(INVENTORY).await;
-        Load::begin(&self.line, ORDERS, 8).finish().await;
+        let load = self.load();
+        self.finish(load).await;
         self.until_none("SELECT count(*) FROM orders.outbox").await;
         self.arm(point, 1).await;
         let look = "UPDATE orders.wakeups SET due = now()";
@@ -193,6 +210,7 @@ impl Crashing {
 
     /// Fails unless all that was promised, and all that came to be without a promise, is there and whole.
     async fn reconcile(self, within: Duration) {
+        self.line.keeps(&self.promised).await;
         let written = usize::try_from(self.line.database.count("SELECT count(*) FROM orders.orders").await).unwrap();
         self.line.until_through(written, within).await;
         self.line.reconcile(written).await;
@@ -267,14 +285,14 @@ async fn all_processes_may_die_at_once() {
             crashing.index = index;
             crashing.arm(point, 1).await;
         }
-        let load = Load::begin(&crashing.line, ORDERS, 8);
+        let load = crashing.load();
         // Whoever is dead keeps those behind it from their work, so each comes back when all before it have died.
         for (index, point) in round.into_iter().enumerate() {
             crashing.index = index;
             crashing.until_dead(point).await;
             crashing.revive().await;
         }
-        load.finish().await;
+        crashing.finish(load).await;
     }
     crashing.reconcile(AFTER_A_CRASH).await;
 }
@@ -296,5 +314,6 @@ async fn a_worker_may_die_while_it_splits_a_batch_or_hands_it_over() {
     for (point, passing) in [(Point::BatchSplit, 1), (Point::BatchSplit, 2), (Point::BatchHandedOver, 1)] {
         crashing.die_refused("inventory.reservations", point, passing).await;
     }
+    // What is refused again and again is tried ever later.
     crashing.reconcile(AFTER_A_CRASH).await;
 }

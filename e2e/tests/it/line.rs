@@ -9,9 +9,11 @@ use std::{
     time::Duration,
 };
 
+use common::ids::OrderId;
 use e2e::{Database, Process, Vhost, assert_clean, eventually, http::Client, service_settings, signed, token};
 use serde_json::{Value, json};
 use tokio::task::JoinSet;
+use uuid::Uuid;
 
 /// Leases are 30 s and sweeps follow: what a crash left behind may take that long.
 pub(crate) const AFTER_A_CRASH: Duration = Duration::from_secs(120);
@@ -90,6 +92,15 @@ impl Line {
         let answer = self.api().http.get_as(&format!("/api/orders/{id}"), &token(USER)).await.expect("an answer");
         assert_eq!(answer.status, 200, "{}", answer.text());
         answer.json()
+    }
+
+    /// Fails unless every order that somebody was promised is there. No two are promised the same one.
+    pub(crate) async fn keeps(&self, promised: &[OrderId]) {
+        let ids: Vec<Uuid> = promised.iter().map(|order| order.0).collect();
+        let sql = "SELECT unnest($1::uuid[]) EXCEPT ALL SELECT id FROM orders.orders";
+        let missing = self.database.connect().await.query(sql, &[&ids]).await.expect("looking for orders");
+        let missing: Vec<OrderId> = missing.iter().map(|row| OrderId(row.get(0))).collect();
+        assert!(missing.is_empty(), "{} orders were promised, and are not there: {missing:?}", missing.len());
     }
 
     /// Waits until so many orders are paid, their stock confirmed and their customers told.
@@ -173,7 +184,8 @@ impl Line {
 /// Orders being placed in the background, by so many clients at once, until so many have been accepted.
 pub(crate) struct Load {
     accepted: Arc<AtomicUsize>,
-    clients: JoinSet<()>,
+    /// Each ends with the orders that it was promised.
+    clients: JoinSet<Vec<OrderId>>,
 }
 
 impl Load {
@@ -185,15 +197,18 @@ impl Load {
         for _ in 0..clients {
             let (client, accepted, begun) = (line.client(), Arc::clone(&accepted), Arc::clone(&begun));
             set.spawn(async move {
+                let mut promised = Vec::new();
                 while begun.fetch_add(1, Ordering::Relaxed) < orders {
-                    loop {
+                    let answer = loop {
                         match client.post_json("/api/orders/create", &documented()).await {
-                            Ok(answer) if answer.status == 200 => break,
+                            Ok(answer) if answer.status == 200 => break answer.json(),
                             _ => tokio::time::sleep(Duration::from_millis(20)).await,
                         }
-                    }
+                    };
+                    promised.push(answer["orderId"].as_str().expect("an id").parse().expect("an order's id"));
                     accepted.fetch_add(1, Ordering::Relaxed);
                 }
+                promised
             });
         }
         Self { accepted, clients: set }
@@ -206,11 +221,13 @@ impl Load {
             .await;
     }
 
-    /// Waits for all of them.
-    pub(crate) async fn finish(mut self) -> usize {
-        while let Some(ended) = self.clients.join_next().await {
-            ended.expect("a client");
-        }
-        self.accepted.load(Ordering::Relaxed)
+    /// Waits for all of them, and says how many.
+    pub(crate) async fn finish(self) -> usize {
+        self.promised().await.len()
+    }
+
+    /// Waits for all of them, and says which.
+    pub(crate) async fn promised(self) -> Vec<OrderId> {
+        self.clients.join_all().await.into_iter().flatten().collect()
     }
 }

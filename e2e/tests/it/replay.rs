@@ -2,7 +2,7 @@
 
 use std::{collections::HashMap, time::Duration};
 
-use e2e::{LONG, SIGNALS, assert_clean};
+use e2e::{LONG, assert_clean, is_signal};
 use lapin::{
     options::{QueueBindOptions, QueueDeclareOptions},
     types::FieldTable,
@@ -52,7 +52,7 @@ async fn three_deliveries_of_everything_in_any_order_change_nothing() {
     let mut still = 0;
     while still < 5 {
         let depths = line.vhost.depths().await;
-        let is_ours = |queue: &str| queue == "test.tap" || SIGNALS.contains(&queue);
+        let is_ours = |queue: &str| queue == "test.tap" || is_signal(queue);
         let busy = depths.iter().any(|(queue, (ready, unacked))| !is_ours(queue) && ready + unacked > 0);
         still = if busy { 0 } else { still + 1 };
         tokio::time::sleep(Duration::from_millis(200)).await;

@@ -7,7 +7,10 @@ use common::crash::{Mistake, Point};
 use e2e::{LONG, Pass, Proxy, eventually};
 use nix::sys::signal::Signal;
 
-use super::{API, Crashing, INVENTORY, Load, NOTIFICATION, ORDERS, PAYMENT};
+use super::{API, Crashing, INVENTORY, NOTIFICATION, PAYMENT};
+
+/// Channels over which each process publishes.
+const PUBLISHING: usize = 2;
 
 /// What is wrong.
 #[derive(Debug, Clone, Copy)]
@@ -61,6 +64,8 @@ macro_rules! is_seen {
 }
 
 is_seen! {
+    promised_and_not_committed:
+        API, Makes(Mistake::AckBeforeCommit), async |it| it.die(Point::OutboxWritten, 1).await;
     written_and_acknowledged:
         INVENTORY, Makes(Mistake::AckBeforeCommit), async |it| it.die(Point::OutboxWritten, 2).await;
     written_and_published:
@@ -79,6 +84,8 @@ is_seen! {
         API, TakesTwice, async |it| it.die_sweeping_news().await;
     taken_and_acknowledged:
         INVENTORY, Makes(Mistake::AckBeforeCommit), async |it| it.die(Point::BatchTaken, 2).await;
+    charged_by_nobody_and_acknowledged:
+        PAYMENT, Makes(Mistake::AckBeforeCommit), async |it| it.die(Point::BatchTaken, 2).await;
     split_and_acknowledged:
         INVENTORY, Makes(Mistake::AckBeforeCommit),
         async |it| it.die_refused("inventory.reservations", Point::BatchSplit, 1).await;
@@ -89,6 +96,8 @@ is_seen! {
         async |it| it.die_refused("notifications.notifications", Point::BatchHandedOver, 1).await;
     acknowledged_and_not_committed:
         INVENTORY, Makes(Mistake::AckBeforeCommit), async |it| it.die(Point::BatchAcknowledged, 1).await;
+    acknowledged_and_deleted:
+        PAYMENT, Makes(Mistake::DeleteBeforeConfirm), async |it| it.die(Point::BatchAcknowledged, 1).await;
     prepared_and_acknowledged:
         NOTIFICATION, Makes(Mistake::RecordAfterAck), async |it| it.die(Point::EffectPrepared, 2).await;
     performed_and_acknowledged:
@@ -115,32 +124,35 @@ impl Crashing {
         let through = vhost.url_through(&way.address());
         self.process().set("CONVEYOR__BROKER__URL", &through);
         self.arm(Point::OutboxPublished, 1).await;
+        // A connection is not all that it needs.
+        let channels = self.line.processes.len() * PUBLISHING;
         eventually(LONG, "it may publish", async || {
             let ready = self.process().http.get("/readyz").await.ok()?.json();
-            (ready["checks"]["broker, publishing"]["ok"] == true).then_some(())
+            let is_connected = ready["checks"]["broker, publishing"]["ok"] == true;
+            (is_connected && self.line.vhost.confirming().await == channels).then_some(())
         })
         .await;
         way.pass(Pass::Never);
-        let load = Load::begin(&self.line, ORDERS, 8);
+        let load = self.load();
         self.until_dead(Point::OutboxPublished).await;
         // What it has taken in goes no further.
         way.cut().await;
         self.process().set("CONVEYOR__BROKER__URL", &direct);
         self.revive().await;
-        load.finish().await;
+        self.finish(load).await;
     }
 
     /// Dies at its stop, with orders in hand: it has been through the first of them, and there are more.
     async fn die_at_work(&mut self, point: Point) {
         self.arm(point, 1).await;
         self.process().wait_ready().await;
-        let load = Load::begin(&self.line, ORDERS, 8);
+        let load = self.load();
         let reserved = "SELECT count(*) FROM inventory.reservations";
         eventually(LONG, reserved, async || (self.line.database.count(reserved).await > 0).then_some(())).await;
         self.process().signal(Signal::SIGTERM);
         self.until_dead(point).await;
         self.revive().await;
-        load.finish().await;
+        self.finish(load).await;
     }
 
     /// Dies when it says what customers are told of, and of nothing else.
@@ -169,7 +181,8 @@ impl Crashing {
     /// All orders wait for payment, and nobody takes any.
     async fn until_payment_is_due(&mut self) {
         self.end(PAYMENT).await;
-        Load::begin(&self.line, ORDERS, 8).finish().await;
+        let load = self.load();
+        self.finish(load).await;
         let sql = "SELECT (SELECT count(*) FROM orders.outbox)
                         + (SELECT count(*) FROM orders.orders WHERE status <> 'awaiting_payment')";
         self.until_none(sql).await;
