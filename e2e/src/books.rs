@@ -50,23 +50,29 @@ pub async fn compare(database: &Database, sandbox: &Sandbox, before: &Stock) -> 
         let sums = theirs.entry(charge.order_id).or_default();
         *sums = std::array::from_fn(|i| sums[i] + more[i]);
     }
-    let last_words = books.read(mails);
+    let mut last_words = books.read(mails);
     let client = database.connect().await;
     for row in client.query(include_str!("books.sql"), &[]).await.expect("reading the books") {
         let (id, status, amount): (String, String, i64) = (row.get(0), row.get(1), row.get(2));
         let ours: [i64; 4] = [row.get(3), row.get(4), row.get(5), row.get(6)];
-        let (is_refused, reserved): (bool, Option<String>) = (row.get(7), row.get(8));
+        let (is_refused, reserved, address): (bool, Option<String>, String) = (row.get(7), row.get(8), row.get(9));
         books.audit(&id, &status, amount, ours, theirs.remove(&id).unwrap_or_default(), is_refused);
         books.check_stock(&id, &status, reserved.as_deref());
-        match last_words.get(&id) {
+        match last_words.remove(&id) {
             None => books.wrong.push(format!("nobody was told of {id}, which is {status}")),
-            Some(subject) if !is_true(&status, subject) => {
+            Some((subject, _)) if !is_true(&status, &subject) => {
                 books.wrong.push(format!("{id} is {status}, and the customer's last mail is {subject:?}"));
+            }
+            Some((_, to)) if to != address => {
+                books.wrong.push(format!("{id} was told of to {to}, and is {address}'s"));
             }
             Some(_) => {}
         }
         *books.outcomes.entry(status).or_default() += 1;
     }
+    books.wrong.extend(
+        last_words.iter().map(|(order, mail)| format!("a mail of an order that is not there: {order} {mail:?}")),
+    );
     // What was voided before anything was charged has no order there.
     theirs.retain(|_, sums| *sums != [0; 4]);
     books.wrong.extend(theirs.iter().map(|(order, sums)| format!("charged for no order: {order:?} {sums:?}")));
@@ -75,8 +81,8 @@ pub async fn compare(database: &Database, sandbox: &Sandbox, before: &Stock) -> 
 }
 
 impl Books {
-    /// The last that was said of each order, the first time that it was said.
-    fn read(&mut self, mut mails: Vec<Mail>) -> HashMap<String, String> {
+    /// The last that was said of each order, the first time that it was said, and to whom.
+    fn read(&mut self, mut mails: Vec<Mail>) -> HashMap<String, (String, String)> {
         mails.reverse();
         let mut read: HashMap<String, String> = HashMap::new();
         let mut last_words = HashMap::new();
@@ -88,7 +94,7 @@ impl Books {
             };
             let what = format!("{order} {}", mail.subject);
             match read.get(&mail.message_id) {
-                None => drop(last_words.insert(order.to_owned(), mail.subject)),
+                None => drop(last_words.insert(order.to_owned(), (mail.subject, mail.to))),
                 Some(before) if *before == what => self.mails_repeated += 1,
                 Some(before) => self.wrong.push(format!("two mails with one id: {before}, {what}")),
             }
@@ -112,6 +118,9 @@ impl Books {
         let kept = if status == "paid" || is_refused { amount } else { 0 };
         if captured - given_back != kept {
             self.wrong.push(format!("{id} {status}: {captured} captured and {given_back} given back, of {amount}"));
+        }
+        if amount > 0 && status == "refunded" && given_back == 0 {
+            self.wrong.push(format!("{id} is refunded, and nothing was given back"));
         }
         if captures > 1 {
             self.wrong.push(format!("{id} {status}: captured {captures} times"));

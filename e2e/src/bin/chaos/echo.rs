@@ -4,7 +4,7 @@ use std::{
     collections::VecDeque,
     sync::{
         Arc, Mutex, PoisonError,
-        atomic::{AtomicBool, Ordering},
+        atomic::{AtomicBool, AtomicUsize, Ordering},
     },
     time::Duration,
 };
@@ -28,6 +28,8 @@ type Word = (&'static str, Vec<u8>);
 pub struct Echo {
     heard: Mutex<VecDeque<Word>>,
     repeats: AtomicBool,
+    /// How often something was said once more.
+    said: AtomicUsize,
     say: UnboundedSender<Word>,
 }
 
@@ -35,7 +37,8 @@ impl Echo {
     /// Listens on whatever node answers, for as long as it is held.
     pub fn start(url: String) -> (Arc<Self>, tokio::task::JoinHandle<()>) {
         let (say, words) = unbounded_channel();
-        let echo = Arc::new(Self { heard: Mutex::default(), repeats: AtomicBool::new(false), say });
+        let echo =
+            Arc::new(Self { heard: Mutex::default(), repeats: AtomicBool::new(false), said: AtomicUsize::new(0), say });
         let listening = tokio::spawn(Arc::clone(&echo).listen_for_ever(url, words));
         (echo, listening)
     }
@@ -43,6 +46,10 @@ impl Echo {
     /// From now on everything that is heard is said once more, or twice.
     pub fn repeat(&self, repeats: bool) {
         self.repeats.store(repeats, Ordering::Relaxed);
+    }
+
+    pub fn said(&self) -> usize {
+        self.said.load(Ordering::Relaxed)
     }
 
     /// Says so many old messages again, all at once.
@@ -86,7 +93,10 @@ impl Echo {
                     }
                     None => return Ok(()),
                 },
-                Some((queue, body)) = words.recv() => publish(&channel, queue, &body).await?,
+                Some((queue, body)) = words.recv() => {
+                    publish(&channel, queue, &body).await?;
+                    self.said.fetch_add(1, Ordering::Relaxed);
+                }
             }
         }
     }

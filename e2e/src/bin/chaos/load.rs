@@ -1,7 +1,7 @@
 //! Customers and staff: what they ask for, how patient they are, and what they were promised.
 
 use std::{
-    collections::HashMap,
+    collections::{HashMap, HashSet},
     sync::{
         Arc, Mutex, MutexGuard, PoisonError,
         atomic::{AtomicUsize, Ordering},
@@ -11,10 +11,13 @@ use std::{
 
 use e2e::{http::Answer, in_seconds, sandbox::CARDS, signed, token, token_with};
 use fastrand::Rng;
+use futures_util::future::join_all;
 use hyper::{Method, StatusCode};
 use serde_json::{Value, json};
-use tokio::{task::JoinSet, time::Instant};
-use tokio_util::sync::CancellationToken;
+use tokio::{
+    task::{JoinError, JoinSet},
+    time::Instant,
+};
 
 use crate::world::{PATIENCE, WALKER, World, flash_product};
 
@@ -34,8 +37,11 @@ const GIVES_UP: Duration = Duration::from_secs(45);
 const MOST_AT_ONCE: usize = 3_000;
 
 /// What was asked of order-api under one key, by one customer.
-#[derive(Debug, Clone, Default)]
+#[derive(Debug, Clone)]
 pub struct Attempt {
+    pub product: String,
+    pub quantity: i64,
+    pub amount: i64,
     /// The order that was promised.
     pub promised: Option<String>,
     /// Whether the order had been made by a request that was not answered.
@@ -44,14 +50,22 @@ pub struct Attempt {
     pub refused: Option<String>,
 }
 
+/// What customers and staff were told of orders besides.
+#[derive(Debug, Clone, Default)]
+pub struct Told {
+    /// Their money was taken.
+    pub paid: HashSet<String>,
+    /// They are off.
+    pub off: HashSet<String>,
+}
+
 pub struct Shop {
     world: Arc<World>,
     attempts: Mutex<HashMap<(String, String), Attempt>>,
+    told: Mutex<Told>,
     wrong: Mutex<Vec<String>>,
     turns: AtomicUsize,
     last_promise: Mutex<(Instant, Duration)>,
-    /// Nobody waits any longer.
-    pub closed: CancellationToken,
 }
 
 impl Shop {
@@ -59,15 +73,19 @@ impl Shop {
         Arc::new(Self {
             world,
             attempts: Mutex::default(),
+            told: Mutex::default(),
             wrong: Mutex::default(),
             turns: AtomicUsize::new(0),
             last_promise: Mutex::new((Instant::now(), Duration::ZERO)),
-            closed: CancellationToken::new(),
         })
     }
 
     pub fn attempts(&self) -> HashMap<(String, String), Attempt> {
         locked(&self.attempts).clone()
+    }
+
+    pub fn told(&self) -> Told {
+        locked(&self.told).clone()
     }
 
     pub fn wrong(&self) -> Vec<String> {
@@ -100,15 +118,33 @@ impl Shop {
                     sale += 1;
                 }
             }
-            while customers.try_join_next().is_some() {}
+            while let Some(gone) = customers.try_join_next() {
+                self.has_gone(gone);
+            }
         }
-        while customers.join_next().await.is_some() {}
+        while let Some(gone) = customers.join_next().await {
+            self.has_gone(gone);
+        }
+    }
+
+    fn has_gone(&self, customer: Result<(), JoinError>) {
+        if let Err(error) = customer {
+            locked(&self.wrong).push(format!("a customer has not come to an end: {error}"));
+        }
+    }
+
+    /// So many orders on a quiet day: each of them must be paid. Their ids.
+    pub async fn quiet_day(&self, orders: usize) -> Vec<String> {
+        let (product, price) = PRICES[0];
+        let placed = (0..orders).map(|_| self.place("approved", product, price, 1, false));
+        join_all(placed).await.into_iter().flatten().collect()
     }
 
     /// The life of one order, as its customer and chance will have it.
     async fn live(self: Arc<Self>, mut rng: Rng) {
-        let (behaviour, number) = CARDS[rng.usize(..CARDS.len())];
-        let is_stored = rng.bool();
+        // Nobody waits for time to pass where nothing is said a second time.
+        let (behaviour, number) = if self.world.once { CARDS[0] } else { CARDS[rng.usize(..CARDS.len())] };
+        let is_stored = rng.bool() || self.world.once;
         let user = if is_stored { behaviour } else { WALKER };
         let (product, price) = PRICES[rng.usize(..PRICES.len())];
         let quantity = rng.i64(1..=4);
@@ -146,7 +182,15 @@ impl Shop {
         let body =
             json!({"userId": user, "token": token(user), "orderAmount": decimal(price * quantity), "items": items});
         let (body, key) = (signed(body), format!("chaos-{:x}", fastrand::u128(..)));
-        locked(&self.attempts).insert((user.to_owned(), key.clone()), Attempt::default());
+        let asked = Attempt {
+            product: product.to_owned(),
+            quantity,
+            amount: price * quantity,
+            promised: None,
+            recovered: false,
+            refused: None,
+        };
+        locked(&self.attempts).insert((user.to_owned(), key.clone()), asked);
         let token = token(user);
         let ask = || self.persist(API, Method::POST, "/api/orders/create", &token, &key, &body, Duration::MAX);
         let answers = if twice {
@@ -159,7 +203,7 @@ impl Shop {
         for answer in answers.into_iter().flatten() {
             let is_repeated = answer.headers.contains_key("idempotent-replayed");
             let mut attempts = locked(&self.attempts);
-            let attempt = attempts.entry((user.to_owned(), key.clone())).or_default();
+            let Some(attempt) = attempts.get_mut(&(user.to_owned(), key.clone())) else { continue };
             if answer.status != StatusCode::OK {
                 attempt.refused = Some(format!("{} {}", answer.status, answer.text()));
                 continue;
@@ -181,7 +225,10 @@ impl Shop {
 
     async fn cancel(&self, id: &str, token: &str) {
         let (path, key) = (format!("/api/orders/{id}/cancel"), format!("chaos-{:x}", fastrand::u128(..)));
-        self.persist(API, Method::POST, &path, token, &key, &Value::Null, GIVES_UP).await;
+        let answer = self.persist(API, Method::POST, &path, token, &key, &Value::Null, GIVES_UP).await;
+        if answer.is_some_and(|answer| answer.status == StatusCode::OK) {
+            locked(&self.told).off.insert(id.to_owned());
+        }
     }
 
     /// Pays by card as soon as that is possible; whether the money was taken.
@@ -200,7 +247,11 @@ impl Shop {
             };
             let code = || answer.json()["errors"][0]["code"].as_str().unwrap_or_default().to_owned();
             match answer.status.as_u16() {
-                200 | 202 => return true,
+                200 => {
+                    locked(&self.told).paid.insert(id.to_owned());
+                    return true;
+                }
+                202 => return true,
                 // Not yet, if it is to be paid for at all.
                 404 if self.is_early(id, &token(user)).await => {}
                 // Somebody is at it.
@@ -259,7 +310,7 @@ impl Shop {
             [("authorization", authorization.as_str()), ("content-type", "application/json"), ("idempotency-key", key)];
         let text = if body.is_null() { String::new() } else { body.to_string() };
         let (began, mut pause) = (Instant::now(), Duration::from_millis(50));
-        while !self.closed.is_cancelled() && began.elapsed() < within {
+        while began.elapsed() < within {
             let client = self.world.services[service].client(self.turns.fetch_add(1, Ordering::Relaxed));
             let asked = client.send(method.clone(), path, &headers, text.clone());
             if let Ok(Ok(answer)) = tokio::time::timeout(PATIENCE, asked).await {

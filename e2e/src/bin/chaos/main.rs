@@ -16,11 +16,18 @@ mod plan;
 mod verdict;
 mod world;
 
-use std::{collections::BTreeMap, path::PathBuf, process::ExitCode, sync::Arc, time::Duration};
+use std::{
+    collections::BTreeMap,
+    path::PathBuf,
+    process::ExitCode,
+    sync::{Arc, Mutex},
+    time::Duration,
+};
 
 use clap::{Parser, builder::PossibleValuesParser};
 use common::{broker::topology::WORK_QUEUES, crash::MISTAKES};
-use e2e::books;
+use e2e::{Proxy, books};
+use futures_util::future::join_all;
 use tokio::{
     signal::unix::{SignalKind, signal},
     time::{Instant, interval, sleep},
@@ -56,6 +63,10 @@ struct Arguments {
     /// Has every process make a mistake that would be a disaster, such as "ack before commit": then this must fail
     #[arg(long, value_parser = PossibleValuesParser::new(MISTAKES.map(|(_, name)| name)))]
     mistake: Option<String>,
+    /// Looks after no order that has come to a stop, so that nothing makes up for a message that is lost on the way; all
+    /// customers have a card that is good
+    #[arg(long)]
+    once: bool,
     /// Only say what would go wrong, the first of it
     #[arg(long)]
     plan: bool,
@@ -105,18 +116,20 @@ async fn main() -> ExitCode {
 }
 
 async fn run(arguments: &Arguments) -> bool {
-    let Arguments { minutes, seed, rate, .. } = *arguments;
+    let Arguments { minutes, seed, rate, once, .. } = *arguments;
     let lasts = Duration::from_secs_f64(minutes * 60.0);
     let sales = (lasts.as_secs() / FLASH_EVERY.as_secs() + 2) as usize;
     println!("chaos for {minutes} minutes, seed {seed}, {rate} orders a second");
     println!("starting PostgreSQL, {} nodes of RabbitMQ and all services", plan::NODES);
-    let world = Arc::new(World::make(seed, sales, arguments.mistake.as_deref()).await);
+    let world = Arc::new(World::make(seed, sales, once, arguments.mistake.as_deref()).await);
     let before = books::stock(&world.database).await;
     let shop = Shop::new(Arc::clone(&world));
-    let (echo, listening) = Echo::start(world.vhost.url());
+    // Whichever node answers.
+    let nodes = Proxy::among(join_all(world.nodes.iter().map(async |node| node.lock().await.address())).await).await;
+    let (echo, listening) = Echo::start(world.vhost.url_through(&nodes.address()));
     let (began, end) = (Instant::now(), Instant::now() + lasts);
-    let nemesis = Nemesis { world: &world, echo: &echo, began, done: std::sync::Mutex::default() };
-    let trading = tokio::spawn(Arc::clone(&shop).open(rate, seed, end));
+    let nemesis = Nemesis { world: &world, echo: &echo, began, done: Mutex::default(), wrong: Mutex::default() };
+    let mut trading = tokio::spawn(Arc::clone(&shop).open(rate, seed, end));
     let mut babbled = 0;
     let mut ended = Vec::new();
     {
@@ -152,13 +165,24 @@ async fn run(arguments: &Arguments) -> bool {
     listening.abort();
     // The last customers get their answers, or give up.
     let patience = Duration::from_secs(120);
-    if tokio::time::timeout(patience, trading).await.is_err() {
-        ended.push(format!("customers had no answer {} s after the last fault", patience.as_secs()));
+    match tokio::time::timeout(patience, &mut trading).await {
+        Ok(Ok(())) => {}
+        Ok(Err(error)) => ended.push(format!("trade has ended before its time: {error}")),
+        Err(_) => {
+            trading.abort();
+            ended.push(format!("customers had no answer {} s after the last fault", patience.as_secs()));
+        }
     }
+    let outage = shop.longest_outage();
     let mut verdict = verdict::reach(&world, &shop, &before, babbled, [began, mended]).await;
+    ended.extend(world.revive().await);
     verdict.wrong.extend(ended);
+    verdict.wrong.extend(nemesis.wrong.into_inner().unwrap_or_default());
+    if echo.said() == 0 {
+        verdict.wrong.push("nothing was ever delivered twice, or out of order".to_owned());
+    }
     let done = nemesis.done.into_inner().unwrap_or_default();
-    report(&verdict, &done, shop.longest_outage(), began);
+    report(&verdict, &done, outage, began);
     if !verdict.is_good() {
         world.write_logs(&arguments.logs).await;
         println!("the logs are in {}", arguments.logs.display());

@@ -1,6 +1,9 @@
 //! Carries out what is planned, and mends it again.
 
-use std::{sync::Mutex, time::Duration};
+use std::{
+    sync::{Mutex, PoisonError},
+    time::Duration,
+};
 
 use e2e::Pass;
 use futures_util::future::join_all;
@@ -20,6 +23,8 @@ pub struct Nemesis<'a> {
     pub began: Instant,
     /// The kinds of all that was carried out.
     pub done: Mutex<Vec<&'static str>>,
+    /// What went wrong that was not to.
+    pub wrong: Mutex<Vec<String>>,
 }
 
 impl Nemesis<'_> {
@@ -57,8 +62,9 @@ impl Nemesis<'_> {
             Fault::TableLocked(table) => {
                 let client = world.database.connect().await;
                 let lock = format!("BEGIN; LOCK TABLE {table} IN EXCLUSIVE MODE");
-                if client.batch_execute(&lock).await.is_ok() {
-                    sleep(lasts).await;
+                match client.batch_execute(&lock).await {
+                    Ok(()) => sleep(lasts).await,
+                    Err(error) => say(self.began, &format!("no lock on {table}: {error}")),
                 }
                 let _ = client.batch_execute("ROLLBACK").await;
             }
@@ -107,7 +113,10 @@ impl Nemesis<'_> {
                 let mut process = world.process(*member).await;
                 process.signal(Signal::SIGTERM);
                 // With its servers away it may take as long as it is given.
-                process.wait().await;
+                let status = process.wait().await;
+                if status.code().is_none() {
+                    self.note(format!("{member} was told to stop, and ended with {status}"));
+                }
                 process.start().await;
             }
             Fault::QueueFilled(messages) => echo.flood(*messages),
@@ -130,6 +139,10 @@ impl Nemesis<'_> {
                 sandbox.signal(Signal::SIGCONT);
             }
         }
+    }
+
+    fn note(&self, what: String) {
+        self.wrong.lock().unwrap_or_else(PoisonError::into_inner).push(what);
     }
 
     async fn pass(&self, service: usize, to: To, pass: Pass, lasts: Duration) {

@@ -9,17 +9,22 @@ use std::{
 use e2e::{
     assert_clean,
     books::{Books, Stock, compare},
+    is_signal,
 };
 use tokio::time::{Instant, sleep};
+use tokio_postgres::Row;
 
 use crate::{
-    load::{Attempt, Shop},
+    load::{Attempt, Shop, Told},
     say,
-    world::World,
+    world::{FLASH_PIECES, World},
 };
 
 /// Deadlines of a minute, leases of half of one, and the slowest retries: it is at rest long before.
 const SETTLES_WITHIN: Duration = Duration::from_secs(300);
+
+/// Longer than any deadline here.
+const SIGNALS_WAIT: Duration = Duration::from_secs(90);
 
 /// What is still to come. A refund that the gateway refuses for good is somebody's to mend.
 const UNDER_WAY: &str = "
@@ -38,9 +43,15 @@ const UNDER_WAY: &str = "
     UNION ALL SELECT 'events of notices', count(*) FROM notifications.outbox
     UNION ALL SELECT 'events of the console', count(*) FROM support.outbox";
 
-/// Letters that nobody has mended: what they are, how many, and how many of them can be read.
+/// Every letter there was: where it died and why, of whom it speaks, whether it can be read, whether nobody has mended
+/// it, and whether it was refused for good.
 const LETTERS: &str = "
-    SELECT queue || ': ' || reason, subject, readable FROM support.letters WHERE state IN ('failed', 'retrying')";
+    SELECT queue || ': ' || reason, subject, readable, state IN ('failed', 'retrying'), death = 'rejected'
+    FROM support.letters";
+
+const QUIET_ORDERS: usize = 20;
+/// There is so much of these that none is ever out of stock.
+const PLENTY: [&str; 3] = ["P001", "P002", "P004"];
 
 #[derive(Debug, Default)]
 pub struct Verdict {
@@ -59,9 +70,23 @@ pub struct Verdict {
     pub settled_after: Option<Duration>,
 }
 
+/// An order, as it is written.
+struct Made {
+    id: String,
+    amount: i64,
+    status: String,
+    /// `P001 2, P002 1`
+    lines: String,
+}
+
 impl Verdict {
+    /// Nothing is wrong, and there was something that could have been.
     pub fn is_good(&self) -> bool {
-        self.lost.is_empty() && self.unexpected.is_empty() && self.wrong.is_empty() && self.books.wrong.is_empty()
+        self.acknowledged > 0
+            && self.lost.is_empty()
+            && self.unexpected.is_empty()
+            && self.wrong.is_empty()
+            && self.books.wrong.is_empty()
     }
 }
 
@@ -88,9 +113,17 @@ pub async fn reach(
         }
         Err(left) => verdict.wrong.push(format!("still under way after {} s: {left}", SETTLES_WITHIN.as_secs())),
     }
+    // After all that, an ordinary order is an ordinary matter.
+    let quiet = shop.quiet_day(QUIET_ORDERS).await;
+    if let Err(left) = settle(world, began).await {
+        verdict.wrong.push(format!("still under way on a quiet day: {left}"));
+    }
+    // Only when nothing is on its way any more does what is written stay as it is.
+    verdict.require_rest(world).await;
     verdict.books = compare(&world.database, &*world.sandbox.lock().await, before).await;
     verdict.count(shop.attempts(), world).await;
-    verdict.read_letters(failed(world).await, babbled);
+    verdict.keep_to(&shop.told(), &quiet, world).await;
+    verdict.read_letters(letters(world).await, babbled);
     verdict.look_closer(world).await;
     verdict.wrong.extend(shop.wrong());
     verdict
@@ -99,14 +132,7 @@ pub async fn reach(
 async fn settle(world: &Arc<World>, began: Instant) -> Result<(), String> {
     let (since, mut said) = (Instant::now(), Instant::now());
     loop {
-        let client = world.database.connect().await;
-        let rows = client.query(UNDER_WAY, &[]).await.map_err(|error| error.to_string())?;
-        let left: Vec<String> = rows
-            .iter()
-            .map(|row| (row.get::<_, String>(0), row.get::<_, i64>(1)))
-            .filter(|(_, count)| *count > 0)
-            .map(|(what, count)| format!("{what}: {count}"))
-            .collect();
+        let left = under_way(world).await;
         if left.is_empty() {
             return Ok(());
         }
@@ -115,56 +141,138 @@ async fn settle(world: &Arc<World>, began: Instant) -> Result<(), String> {
         }
         if said.elapsed() > Duration::from_secs(10) {
             said = Instant::now();
-            say(began, &format!("settling: {}", left.join(", ")));
+            let queued = in_queues(world).await;
+            say(began, &format!("settling: {}; in queues: {}", left.join(", "), queued.join(", ")));
         }
         sleep(Duration::from_millis(250)).await;
     }
 }
 
-/// What, of which order, and whether it can be read.
-async fn failed(world: &World) -> Vec<(String, String, bool)> {
-    let rows = world.database.connect().await.query(LETTERS, &[]).await.unwrap_or_default();
-    rows.iter().map(|row| (row.get(0), row.get(1), row.get(2))).collect()
+/// What there is to do, and how much of it.
+async fn under_way(world: &World) -> Vec<String> {
+    let rows = world.database.connect().await.query(UNDER_WAY, &[]).await.expect("asking what is under way");
+    rows.iter()
+        .map(|row| (row.get::<_, String>(0), row.get::<_, i64>(1)))
+        .filter(|(_, count)| *count > 0)
+        .map(|(what, count)| format!("{what}: {count}"))
+        .collect()
+}
+
+/// Where what is under way waits, as far as the broker knows.
+async fn in_queues(world: &World) -> Vec<String> {
+    let depths = world.vhost.depths().await.into_iter();
+    let waiting = depths.filter(|(queue, (ready, held))| ready + held > 0 && !is_signal(queue));
+    waiting.map(|(queue, (ready, held))| format!("{queue} {ready} + {held}")).collect()
+}
+
+/// A dead letter, mended or not.
+struct Letter {
+    what: String,
+    subject: String,
+    readable: bool,
+    is_left: bool,
+    is_rejected: bool,
+}
+
+async fn letters(world: &World) -> Vec<Letter> {
+    let rows = world.database.connect().await.query(LETTERS, &[]).await.expect("reading the dead letters");
+    let letter = |row: &Row| Letter {
+        what: row.get(0),
+        subject: row.get(1),
+        readable: row.get(2),
+        is_left: row.get(3),
+        is_rejected: row.get(4),
+    };
+    rows.iter().map(letter).collect()
 }
 
 impl Verdict {
     async fn count(&mut self, attempts: HashMap<(String, String), Attempt>, world: &World) {
-        let sql = "SELECT user_id, idempotency_key, 'ORD' || upper(replace(id::text, '-', '')) FROM orders.orders";
-        let rows = world.database.connect().await.query(sql, &[]).await.unwrap_or_default();
-        let mut there: HashMap<(String, String), String> = HashMap::new();
+        let sql =
+            "SELECT user_id, coalesce(idempotency_key, ''), 'ORD' || upper(replace(id::text, '-', '')), amount, status,
+                          (SELECT string_agg(line->>'productId' || ' ' || (line->>'quantity'), ', ')
+                           FROM json_array_elements(lines) AS line)
+                   FROM orders.orders";
+        let rows = world.database.connect().await.query(sql, &[]).await.expect("reading the orders");
+        let mut there: HashMap<(String, String), Made> = HashMap::new();
         for row in rows {
-            let (user, key, id): (String, Option<String>, String) = (row.get(0), row.get(1), row.get(2));
-            if let Some(before) = there.insert((user, key.unwrap_or_default()), id.clone()) {
-                self.unexpected.push(format!("{id}, under the key of {before}"));
+            let made = Made { id: row.get(2), amount: row.get(3), status: row.get(4), lines: row.get(5) };
+            let id = made.id.clone();
+            if let Some(before) = there.insert((row.get(0), row.get(1)), made) {
+                self.unexpected.push(format!("{id}, under the key of {}", before.id));
             }
         }
         self.attempted = attempts.len();
+        // Of what is sold in a flash: how many were had, and how many were refused.
+        let mut sold: BTreeMap<String, (i64, i64)> = BTreeMap::new();
         for (whose, attempt) in attempts {
             self.recovered += usize::from(attempt.recovered);
-            match (attempt.promised, there.remove(&whose)) {
-                (Some(promised), Some(id)) if promised == id => self.acknowledged += 1,
-                (Some(promised), found) => self.lost.push(format!("{promised} of {whose:?}; there is {found:?}")),
-                // Nobody was there any more to hear of it; or it was asked for once too often.
-                (None, Some(id)) => match attempt.refused {
-                    Some(refusal) => self.unexpected.push(format!("{id}, which was refused: {refusal}")),
-                    None => self.unexpected.push(format!("{id}, which nobody was told of")),
-                },
-                (None, None) => self.refused += 1,
+            // Everything that is asked for here can be had.
+            self.wrong.extend(attempt.refused.iter().map(|refusal| format!("an order was refused: {refusal}")));
+            let Some(made) = there.remove(&whose) else {
+                match attempt.promised {
+                    Some(promised) => self.lost.push(format!("{promised} of {whose:?}")),
+                    None => self.refused += 1,
+                }
+                continue;
+            };
+            let Made { id, amount, status, lines } = made;
+            let ordered = format!("{} {}", attempt.product, attempt.quantity);
+            if (amount, &lines) != (attempt.amount, &ordered) {
+                self.wrong
+                    .push(format!("{id} is {lines} for {amount}, and {ordered} for {} was ordered", attempt.amount));
+            }
+            let is_rejected = status == "rejected";
+            if is_rejected && PLENTY.contains(&attempt.product.as_str()) {
+                self.wrong.push(format!("{id} is out of stock, and there is plenty of {}", attempt.product));
+            }
+            let (had, refused) = sold.entry(attempt.product).or_default();
+            *if is_rejected { refused } else { had } += attempt.quantity;
+            match attempt.promised {
+                Some(promised) if promised == id => self.acknowledged += 1,
+                Some(promised) => self.lost.push(format!("{promised} of {whose:?}; there is {id}")),
+                // Nobody was there any more to hear of it.
+                None => self.unexpected.push(format!("{id}, which nobody was told of")),
             }
         }
-        self.unexpected.extend(there.into_values().map(|id| format!("{id}, which nobody asked for")));
+        self.unexpected.extend(there.into_values().map(|made| format!("{}, which nobody asked for", made.id)));
+        let flashes = sold.into_iter().filter(|(product, _)| product.starts_with("FLASH"));
+        let unsold = flashes.filter(|(_, (had, refused))| *refused > 0 && *had < FLASH_PIECES);
+        self.wrong.extend(unsold.map(|(product, (had, _))| format!("{product}: some were refused, and {had} had one")));
     }
 
-    /// Nothing may have failed but refunds that the gateway refuses, and what nobody can read.
-    fn read_letters(&mut self, letters: Vec<(String, String, bool)>, babbled: usize) {
+    /// Whatever customers were told came true.
+    async fn keep_to(&mut self, told: &Told, quiet: &[String], world: &World) {
+        let sql = "SELECT 'ORD' || upper(replace(o.id::text, '-', '')), o.status,
+                          EXISTS (SELECT FROM payments.payments AS p WHERE p.state = 'captured'
+                                  AND p.holder = 'order:ORD' || upper(replace(o.id::text, '-', '')))
+                   FROM orders.orders AS o";
+        let rows = world.database.connect().await.query(sql, &[]).await.expect("reading the orders");
+        let stands: HashMap<String, (String, bool)> =
+            rows.iter().map(|row| (row.get(0), (row.get(1), row.get(2)))).collect();
+        let is = |id: &String, status: &str| stands.get(id).is_some_and(|(is, _)| is == status);
+        let unpaid = told.paid.iter().filter(|id| !stands.get(*id).is_some_and(|(_, is_captured)| *is_captured));
+        self.wrong.extend(unpaid.map(|id| format!("{id}: the payment was successful, it was said, and none is there")));
+        let still_on = told.off.iter().filter(|id| is(id, "paid"));
+        self.wrong.extend(still_on.map(|id| format!("{id} is off, it was said, and it is paid")));
+        let forgotten = quiet.iter().filter(|id| !is(id, "paid"));
+        self.wrong.extend(forgotten.map(|id| format!("{id} was placed on a quiet day, and is not paid")));
+        if quiet.len() < QUIET_ORDERS {
+            self.wrong.push(format!("{} of {QUIET_ORDERS} orders were taken on a quiet day", quiet.len()));
+        }
+    }
+
+    /// Nothing may be left but refunds that the gateway refuses, and what nobody can read; and nothing else may ever have
+    /// been refused for good.
+    fn read_letters(&mut self, letters: Vec<Letter>, babbled: usize) {
         let mut unreadable = 0;
         let (mut owed, mut others) = (BTreeSet::new(), BTreeMap::<String, usize>::new());
-        for (what, subject, readable) in letters {
+        for Letter { what, subject, readable, is_left, is_rejected } in letters {
             if !readable {
                 unreadable += 1;
             } else if what.starts_with("payment.settle: ") && self.books.refused.contains(&subject) {
-                owed.insert(subject);
-            } else {
+                owed.extend(is_left.then_some(subject));
+            } else if is_left || is_rejected {
                 *others.entry(format!("{what} ({subject})")).or_default() += 1;
             }
         }
@@ -176,6 +284,22 @@ impl Verdict {
             self.wrong.push(format!("refunds are refused, and no letter says so: {untold:?}"));
         }
         self.wrong.extend(others.into_iter().map(|(what, count)| format!("{count} dead: {what}")));
+    }
+
+    /// No queue has a message, no outbox a row, and nothing is under way.
+    async fn require_rest(&mut self, world: &Arc<World>) {
+        // The signals of the last orders wait for as long as an order may take.
+        let since = Instant::now();
+        while since.elapsed() < SIGNALS_WAIT && !in_queues(world).await.is_empty() {
+            sleep(Duration::from_millis(250)).await;
+        }
+        let held = Arc::clone(world);
+        let clean = tokio::spawn(async move { assert_clean(&held.database, &held.vhost).await }).await;
+        if clean.is_err() {
+            self.wrong.push("queues are not empty".to_owned());
+        }
+        let left = under_way(world).await;
+        self.wrong.extend((!left.is_empty()).then(|| format!("under way again: {}", left.join(", "))));
     }
 
     /// What the books do not show.
@@ -203,11 +327,6 @@ impl Verdict {
                 self.wrong.push(format!("{count} {what}"));
             }
         }
-        self.wrong.extend(world.card_numbers().await);
-        let held = Arc::clone(world);
-        let clean = tokio::spawn(async move { assert_clean(&held.database, &held.vhost).await }).await;
-        if clean.is_err() {
-            self.wrong.push("queues are not empty".to_owned());
-        }
+        self.wrong.extend(world.slips().await);
     }
 }

@@ -10,6 +10,8 @@ use crate::plan::{INSTANCES, Member, NODES, SERVICES, To, members};
 
 /// Who has no stored card, and pays by hand.
 pub const WALKER: &str = "walker";
+/// What is on the back of every card, as requests say it.
+const CVV: &str = "\"9417\"";
 /// So many pieces has each product that is sold in a flash.
 pub const FLASH_PIECES: i64 = 20;
 
@@ -34,7 +36,13 @@ const TIMES: [(&str, &str); 15] = [
     ("NOTIFICATIONS__BREAKER_REST_MOST_MS", "4000"),
 ];
 
+/// Nobody looks at an order again before the run is over: whatever is lost on its way stays lost, and is seen.
+const NEVER: [(&str, &str); 2] =
+    [("CONVEYOR__ORDERS__TIMES__STUCK_MS", "36000000"), ("CONVEYOR__ORDERS__TIMES__DEADLINE_MS", "36000000")];
+
 pub struct World {
+    /// Whether everything is said only once: nobody looks after an order that has come to a stop.
+    pub once: bool,
     // First, so that the processes end before what they use is taken away.
     pub services: Vec<Service>,
     /// What the console's staff identify themselves with.
@@ -71,7 +79,7 @@ impl Service {
 }
 
 impl World {
-    pub async fn make(seed: u64, sales: usize, mistake: Option<&str>) -> Self {
+    pub async fn make(seed: u64, sales: usize, once: bool, mistake: Option<&str>) -> Self {
         let (postgres, first) = tokio::join!(Server::postgres(), Server::rabbitmq());
         let mut nodes = vec![first];
         while nodes.len() < NODES {
@@ -96,6 +104,9 @@ impl World {
             let to_broker = Proxy::among(nodes.iter().map(Server::address)).await;
             let mut settings = service_settings(schema, &database, &vhost);
             settings.extend(own_settings(schema, &sandbox, [&gateway, &mail]));
+            if once && schema == "orders" {
+                settings.extend(NEVER.map(|(key, value)| (key.to_owned(), value.to_owned())));
+            }
             settings.extend(mistake.map(|it| ("CONVEYOR_MISTAKE".to_owned(), it.to_owned())));
             let mut through = |key: &str, url: String| settings.insert(key.to_owned(), url);
             through("CONVEYOR__DATABASE__URL", database.url_through(&to_database.address(), schema));
@@ -112,6 +123,7 @@ impl World {
             services.push(Service { to_database, to_broker, processes, clients });
         }
         let world = Self {
+            once,
             services,
             operator,
             sandbox: Mutex::new(sandbox),
@@ -159,24 +171,27 @@ impl World {
         }
     }
 
-    /// Digits of a card's number that a process has said, or that are in a table.
-    pub async fn card_numbers(&self) -> Vec<String> {
+    /// Digits of a card's number that a process has said, or that are in a table; and what no process should have said.
+    pub async fn slips(&self) -> Vec<String> {
         let mut found = Vec::new();
         for member in members() {
             let said = self.process(member).await.said();
-            let numbers = CARDS.iter().filter(|(_, number)| said.contains(number));
-            found.extend(numbers.map(|(_, number)| format!("{member} has said {number}")));
+            let slips = CARDS.iter().map(|(_, number)| *number).chain([CVV, "panicked"]);
+            found.extend(slips.filter(|slip| said.contains(slip)).map(|slip| format!("{member} has said {slip}")));
         }
         let client = self.database.connect().await;
+        // Bodies are bytes, and would be shown as hexadecimal digits.
+        client.batch_execute("SET bytea_output = 'escape'").await.expect("asking for bytes as they are");
         let tables = "SELECT table_schema || '.' || table_name FROM information_schema.tables
                       WHERE table_schema = ANY($1) AND table_type = 'BASE TABLE'";
         for table in client.query(tables, &[&SCHEMAS.as_slice()]).await.expect("listing tables") {
             let table: String = table.get(0);
-            let numbers: Vec<String> = CARDS.iter().map(|(_, number)| format!("%{number}%")).collect();
+            let slips = CARDS.iter().map(|(_, number)| *number).chain([CVV]);
+            let numbers: Vec<String> = slips.map(|slip| format!("%{slip}%")).collect();
             let sql = format!("SELECT count(*) FROM {table} AS t WHERE t::text LIKE ANY($1)");
             let rows: i64 = client.query_one(&sql, &[&numbers]).await.expect("searching a table").get(0);
             if rows > 0 {
-                found.push(format!("{rows} rows of {table} have a card's number"));
+                found.push(format!("{rows} rows of {table} have a card's number, or what is on its back"));
             }
         }
         found
