@@ -48,7 +48,7 @@ pub const QUICK: Extent = Extent {
 };
 
 /// Order to paid beyond this, and more load only means a longer queue.
-const SATURATED_MS: f64 = 2_000.0;
+pub const SATURATED_MS: f64 = 2_000.0;
 
 impl Bench {
     /// One part after the other.
@@ -97,6 +97,7 @@ impl Bench {
         .await?;
         self.part("backlog", report, async |bench, report| {
             report.curves.push(bench.backlogs(extent.backlogs, 1).await?);
+            report.curves.push(bench.backlogs_alike(extent.backlogs, 1).await?);
             Ok(())
         })
         .await?;

@@ -60,7 +60,7 @@ impl Page {
         self.say(&format!("\n## What is slow, and why\n\n{KEPT_FROM}\n{kept}\n{KEPT_TO}\n"));
         self.where_time_goes(report);
         self.floor(&report.versus);
-        for (name, curve) in ["batch", "workers", "history", "backlog"]
+        for (name, curve) in ["batch", "workers", "history", "backlog", "backlog-alike"]
             .iter()
             .filter_map(|name| Some((*name, report.curves.iter().find(|curve| curve_name(curve) == *name)?)))
         {
@@ -289,6 +289,7 @@ fn curve_name(curve: &Curve) -> &'static str {
         what if what.contains("batch") => "batch",
         what if what.contains("worker") => "workers",
         what if what.contains("tables") => "history",
+        what if what.contains("without") => "backlog-alike",
         _ => "backlog",
     }
 }
