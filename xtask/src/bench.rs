@@ -86,7 +86,17 @@ fn help() -> Result<ExitCode> {
 }
 
 fn measure(backing: &Backing, arguments: &[String]) -> Result<ExitCode> {
-    backing.start_while_building(&["--release", "--workspace", "--bins", "--exclude", "xtask", "--exclude", "e2e"])?;
+    backing.start_while_building(&[
+        "--release",
+        "--workspace",
+        "--bins",
+        "--exclude",
+        "xtask",
+        "--exclude",
+        "e2e",
+        "--exclude",
+        "model",
+    ])?;
     let binaries = project::target()?.join("release");
     let management = backing.management_url.as_ref();
     let _early = WriteBack::early();
