@@ -1,7 +1,9 @@
 //! `cargo xtask test`: every test, against servers that exist only for them.
 
+use std::num::NonZero;
 use std::path::Path;
 use std::process::ExitCode;
+use std::{env, thread};
 
 use anyhow::{Context, Result};
 use clap::Args;
@@ -11,10 +13,14 @@ use crate::servers::{self, Releases, install};
 use crate::site::{Backing, Purpose, lock};
 use crate::{say, signals};
 
+/// How many tests nextest runs at once.
+const AT_ONCE: &str = "NEXTEST_TEST_THREADS";
+
 /// Runs every test, with a PostgreSQL and a RabbitMQ of their own on free ports
 ///
 /// Does not disturb what `up` runs. Uses DATABASE_URL, or AMQP_URL and MANAGEMENT_URL, instead of
-/// private servers if they are set.
+/// private servers if they are set. Runs two tests at a time on each processor, or as many as
+/// NEXTEST_TEST_THREADS says.
 #[derive(Args)]
 #[command(verbatim_doc_comment)]
 pub struct Arguments {
@@ -66,6 +72,11 @@ fn run_tests(dir: &Path, backing: &Backing, arguments: &Arguments) -> Result<boo
         ("CONVEYOR_TEST_MANAGEMENT_URL", management.context("with AMQP_URL, tests need MANAGEMENT_URL too")?),
     ] {
         variables.insert(key.to_owned(), value);
+    }
+    // Most of the time most tests wait: for servers, for deadlines, for somebody to die.
+    if env::var_os(AT_ONCE).is_none() {
+        let processors = thread::available_parallelism().map_or(1, NonZero::get);
+        variables.insert(AT_ONCE.to_owned(), (2 * processors).to_string());
     }
     let mut command = if project::has_cargo_command("nextest")? {
         vec!["nextest", "run", "--workspace"]
