@@ -139,15 +139,26 @@ impl Crashing {
         self.finish(load).await;
     }
 
-    /// Dies at its stop, with orders in hand: it has been through the first of them, and there are more.
+    /// Dies at its stop, with orders in hand: it waits for a table.
     async fn die_at_work(&mut self, point: Point) {
         self.arm(point, 1).await;
         self.process().wait_ready().await;
+        let mut database = self.line.database.connect().await;
+        let held = database.transaction().await.unwrap();
+        held.batch_execute("LOCK TABLE inventory.reservations").await.unwrap();
         let load = self.load();
-        let reserved = "SELECT count(*) FROM inventory.reservations";
-        eventually(LONG, reserved, async || (self.line.database.count(reserved).await > 0).then_some(())).await;
+        let waits = "SELECT count(*) FROM pg_locks AS l JOIN pg_database AS d ON d.oid = l.database
+                     WHERE datname = current_database() AND NOT granted";
+        eventually(LONG, waits, async || (self.line.database.count(waits).await > 0).then_some(())).await;
         self.process().signal(Signal::SIGTERM);
-        self.until_dead(point).await;
+        if point == Point::StopDrained && self.mistake.is_none() {
+            // Until then it finishes what it has.
+            held.rollback().await.unwrap();
+            self.until_dead(point).await;
+        } else {
+            self.until_dead(point).await;
+            held.rollback().await.unwrap();
+        }
         self.revive().await;
         self.finish(load).await;
     }
