@@ -58,6 +58,9 @@ pub async fn compare(database: &Database, sandbox: &Sandbox, before: &Stock) -> 
         let (is_refused, reserved, address): (bool, Option<String>, String) = (row.get(7), row.get(8), row.get(9));
         books.audit(&id, &status, amount, ours, theirs.remove(&id).unwrap_or_default(), is_refused);
         books.check_stock(&id, &status, reserved.as_deref());
+        if !row.get::<_, bool>(10) {
+            books.wrong.push(format!("{id} got something else than was ordered"));
+        }
         match last_words.remove(&id) {
             None => books.wrong.push(format!("nobody was told of {id}, which is {status}")),
             Some((subject, _)) if !is_true(&status, &subject) => {

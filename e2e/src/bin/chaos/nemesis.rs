@@ -37,14 +37,14 @@ impl Nemesis<'_> {
             }
             sleep_until(begin).await;
             say(self.began, &format!("{fault}, for {:.1} s", lasts.as_secs_f64()));
-            self.carry_out(&fault, lasts).await;
-            if let Ok(mut done) = self.done.lock() {
-                done.push(fault.kind());
+            if self.carry_out(&fault, lasts).await {
+                self.done.lock().unwrap_or_else(PoisonError::into_inner).push(fault.kind());
             }
         }
     }
 
-    async fn carry_out(&self, fault: &Fault, lasts: Duration) {
+    /// `false` if it could not: what was already in trouble may not let itself be troubled.
+    async fn carry_out(&self, fault: &Fault, lasts: Duration) -> bool {
         let Self { world, echo, .. } = *self;
         match fault {
             Fault::DatabaseRestarts => {
@@ -62,10 +62,11 @@ impl Nemesis<'_> {
             Fault::TableLocked(table) => {
                 let client = world.database.connect().await;
                 let lock = format!("BEGIN; LOCK TABLE {table} IN EXCLUSIVE MODE");
-                match client.batch_execute(&lock).await {
-                    Ok(()) => sleep(lasts).await,
-                    Err(error) => say(self.began, &format!("no lock on {table}: {error}")),
+                if let Err(error) = client.batch_execute(&lock).await {
+                    say(self.began, &format!("no lock on {table}: {error}"));
+                    return false;
                 }
+                sleep(lasts).await;
                 let _ = client.batch_execute("ROLLBACK").await;
             }
             Fault::NodeCrashes(node) => {
@@ -139,6 +140,7 @@ impl Nemesis<'_> {
                 sandbox.signal(Signal::SIGCONT);
             }
         }
+        true
     }
 
     fn note(&self, what: String) {
