@@ -152,7 +152,7 @@ async fn letters_that_are_lost_or_kept_twice_would_be_seen() {
     }
     for (point, mistake, sql) in [(Point::LettersTaken, "ack before commit", ""), (Point::LettersKept, "", TAKES_TWICE)]
     {
-        let ((), within) = takes(is_well(dies(point, "", "").await, point)).await;
+        let ((), within) = takes(Box::pin(is_well(dies(point, "", "").await, point))).await;
         let looks = AssertUnwindSafe(is_well(dies(point, mistake, sql).await, point)).catch_unwind();
         let looked = tokio::time::timeout(within, looks).await;
         assert!(!matches!(looked, Ok(Ok(()))), "nobody has seen what was wrong at {}", point.name());
