@@ -35,4 +35,4 @@ pub use server::Server;
 pub use sign::{SIGNING_KEY, signed, verification_key};
 pub use token::{TOKEN_SECRET, in_seconds, token, token_with, token_with_header};
 pub use vhost::{Message, Vhost};
-pub use wait::{LONG, eventually, takes};
+pub use wait::{LONG, eventually};

@@ -1,8 +1,10 @@
 //! Whoever looks would see it: every point once more, with the mistake that a death there brings to light. What belongs
 //! to one service alone is seen in that one's tests: `payments::crashes`, and the console's.
 
+use std::time::Duration;
+
 use common::crash::{Mistake, Point};
-use e2e::{LONG, Pass, Proxy, eventually, takes};
+use e2e::{LONG, Pass, Proxy, eventually};
 use nix::sys::signal::Signal;
 
 use super::{API, Crashing, INVENTORY, NOTIFICATION, PAYMENT};
@@ -33,19 +35,20 @@ const TAKES_TWICE: &str = "
     CREATE TRIGGER forgets BEFORE INSERT ON notifications.notifications
         FOR EACH ROW EXECUTE FUNCTION notifications.forgets()";
 
-/// Lets a process die as it should be, and all must be well; and again with what is wrong, and it must not be, however
-/// long one waits.
+/// Lets a process die as it should be, and all must be well; and again with what is wrong, and within the same time it
+/// must not be.
 async fn is_seen(index: usize, wrong: Wrong, dies: impl AsyncFn(&mut Crashing)) {
+    const WITHIN: Duration = Duration::from_secs(15);
     let mut crashing = Crashing::start(index).await;
     dies(&mut crashing).await;
-    let ((), within) = takes(crashing.reconcile(LONG)).await;
+    crashing.reconcile(WITHIN).await;
     let mut crashing = Crashing::start(index).await;
     match wrong {
         Makes(mistake) => crashing.mistake = Some(mistake),
         TakesTwice => crashing.line.database.connect().await.batch_execute(TAKES_TWICE).await.unwrap(),
     }
     dies(&mut crashing).await;
-    let looked = tokio::spawn(crashing.reconcile(within)).await;
+    let looked = tokio::spawn(crashing.reconcile(WITHIN)).await;
     assert!(looked.is_err_and(|error| error.is_panic()), "nobody has seen what was wrong: {wrong:?}");
 }
 
