@@ -5,6 +5,13 @@ use std::{
     time::{Duration, Instant},
 };
 
+use common::{
+    broker::{
+        BrokerError,
+        topology::{Topology, WORK_QUEUES},
+    },
+    config::Consumer,
+};
 use hyper::{Method, StatusCode};
 use lapin::{
     BasicProperties, Channel, Connection, ConnectionProperties,
@@ -139,6 +146,28 @@ impl Vhost {
     pub async fn channel(&self) -> Channel {
         let connection = self.connection.get_or_init(|| self.connect()).await;
         connection.create_channel().await.expect("opening a channel")
+    }
+
+    /// Declares what all services together do.
+    pub async fn declare_line(&self) {
+        self.declare(&Topology::new(WORK_QUEUES, &Consumer::default().retry_delays_ms)).await;
+    }
+
+    pub async fn declare(&self, topology: &Topology) {
+        // A broker with too much to do closes the connection now and then while it makes queues (541): like every service,
+        // ask again, on another one.
+        let declared = eventually(LONG, "the topology, or a refusal of it", async || {
+            let connection = self.connect().await;
+            let channel = connection.create_channel().await.ok()?;
+            match topology.declare(&channel).await {
+                Err(BrokerError::Outage(why)) => {
+                    eprintln!("declaring again: {why}");
+                    None
+                }
+                decided => Some(decided),
+            }
+        });
+        declared.await.expect("the topology");
     }
 
     /// How many messages a queue holds that are with nobody; exact, and `None` if there is no such queue.

@@ -23,7 +23,7 @@ async fn while_postgresql_is_away_the_batch_is_held_and_no_attempt_is_spent() {
     let (mut server, vhost) = tokio::join!(Server::postgres(), Vhost::create());
     let database = Database::create_at(server.url()).await;
     obedient::make_table(&database).await;
-    topology().declare(&vhost.channel().await).await.unwrap();
+    vhost.declare(&topology()).await;
     let stage = Stage { database, vhost, obedient: Default::default() };
     let mut worker = Process::spawn("fragile-worker", stage.environment()).await;
     worker.wait_ready().await;

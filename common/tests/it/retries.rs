@@ -195,7 +195,7 @@ async fn what_staff_send_again_is_reported_when_it_is_done_and_dies_at_once_when
     let stage = Stage::set().await;
     let progress = "support.progress";
     // Whoever listens to it in production.
-    Topology::new(&[&SUPPORT_PROGRESS], &[]).declare(&stage.vhost.channel().await).await.unwrap();
+    stage.vhost.declare(&Topology::new(&[&SUPPORT_PROGRESS], &[])).await;
     let worker = stage.work();
     let again = |deed| Event { retryid: Some(Uuid::now_v7()), ..asking(deed) };
     let failing =

@@ -31,7 +31,7 @@ impl Stage {
         e2e::show_logs();
         let (database, vhost) = tokio::join!(Database::create(), Vhost::create());
         obedient::make_table(&database).await;
-        topology().declare(&vhost.channel().await).await.unwrap();
+        vhost.declare(&topology()).await;
         Self { database, vhost, obedient: Obedient::default() }
     }
 

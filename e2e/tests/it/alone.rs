@@ -3,8 +3,6 @@
 use std::collections::BTreeMap;
 
 use common::{
-    broker::topology::{Topology, WORK_QUEUES},
-    config::Consumer,
     events::{Event, InventoryLocked, InventoryRejected, Payload},
     ids::OrderId,
 };
@@ -29,8 +27,7 @@ impl Alone {
     pub(crate) async fn start(settings: &[(&str, &str)]) -> Self {
         let (database, vhost) = (Database::create().await, Vhost::create().await);
         database.load_demo().await;
-        let delays = Consumer::default().retry_delays_ms;
-        Topology::new(WORK_QUEUES, &delays).declare(&vhost.channel().await).await.unwrap();
+        vhost.declare_line().await;
         let api = Self::another(&database, &vhost, settings).await;
         Self { api, database, vhost }
     }

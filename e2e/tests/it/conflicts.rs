@@ -1,8 +1,6 @@
 //! Two that would take an order further at the same moment.
 
 use common::{
-    broker::topology::{Topology, WORK_QUEUES},
-    config::Consumer,
     events::{Event, InventoryLocked, Payload as _},
     ids::OrderId,
 };
@@ -16,8 +14,7 @@ use crate::line::{USER, documented};
 async fn after_somebody_else(ends_with: &str) -> (Value, u32) {
     let (database, vhost) = (Database::create().await, Vhost::create().await);
     database.load_demo().await;
-    let delays = Consumer::default().retry_delays_ms;
-    Topology::new(WORK_QUEUES, &delays).declare(&vhost.channel().await).await.unwrap();
+    vhost.declare_line().await;
     let mut settings = service_settings("orders", &database, &vhost);
     // Without what it tells itself.
     settings.insert("CONVEYOR__PARTS".to_owned(), "http,orders.progress".to_owned());

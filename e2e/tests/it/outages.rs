@@ -97,5 +97,5 @@ async fn a_broker_survives_queues_that_go_in_the_moment_of_their_coming() {
         declaring.abort();
     }
     let vhost = Vhost::create_at(rabbitmq.url(), rabbitmq.management_url()).await;
-    Topology::new(WORK_QUEUES, &delays).declare(&vhost.channel().await).await.unwrap();
+    vhost.declare_line().await;
 }

@@ -18,8 +18,6 @@ mod trouble;
 use std::collections::BTreeMap;
 
 use common::{
-    broker::topology::{Topology, WORK_QUEUES},
-    config::Consumer,
     events::{Event, OrderCancelled, OrderPaymentDue, OrderRefundDue, Payload},
     ids::{OrderId, TransactionId, UserId},
     money::Money,
@@ -68,8 +66,8 @@ impl Till {
         let (database, vhost) = (Database::create().await, Vhost::create().await);
         let sandbox = Sandbox::start_with(world).await;
         database.load_demo().await;
+        vhost.declare_line().await;
         let channel = vhost.channel().await;
-        Topology::new(WORK_QUEUES, &Consumer::default().retry_delays_ms).declare(&channel).await.unwrap();
         let options = QueueDeclareOptions { durable: true, ..Default::default() };
         channel.queue_declare("test.ear".into(), options, FieldTable::default()).await.unwrap();
         let (options, arguments) = (QueueBindOptions::default(), FieldTable::default());

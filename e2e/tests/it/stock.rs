@@ -3,8 +3,6 @@
 use std::collections::BTreeMap;
 
 use common::{
-    broker::topology::{Topology, WORK_QUEUES},
-    config::Consumer,
     events::{Event, Line, OrderCancelled, OrderCreated, OrderExpired, OrderPaid, OrderPaymentFailed, Payload},
     ids::{OrderId, ProductId, UserId},
     money::Money,
@@ -59,8 +57,7 @@ impl Warehouse {
         let (database, vhost) = (Database::create().await, Vhost::create().await);
         let products = format!("INSERT INTO inventory.products VALUES ('A', {stock}), ('B', {stock})");
         database.connect().await.batch_execute(&products).await.unwrap();
-        let delays = Consumer::default().retry_delays_ms;
-        Topology::new(WORK_QUEUES, &delays).declare(&vhost.channel().await).await.unwrap();
+        vhost.declare_line().await;
         let mut all: BTreeMap<String, String> = service_settings("inventory", &database, &vhost);
         all.extend(settings.iter().map(|(key, value)| ((*key).to_owned(), (*value).to_owned())));
         let mut workers = Vec::new();

@@ -4,8 +4,6 @@ mod heard;
 mod wiped;
 
 use common::{
-    broker::topology::{Topology, WORK_QUEUES},
-    config::Consumer,
     events::{PaymentCompleted, PaymentFailed, PaymentRefunded},
     ids::{OrderId, TransactionId},
     money::Money,
@@ -246,8 +244,7 @@ async fn what_was_paid_in_time_is_paid_though_the_database_was_away() {
     const ORDERS: usize = 60;
     let (database, vhost) = (Database::create().await, Vhost::create().await);
     database.load_demo().await;
-    let delays = Consumer::default().retry_delays_ms;
-    Topology::new(WORK_QUEUES, &delays).declare(&vhost.channel().await).await.unwrap();
+    vhost.declare_line().await;
     let way = Proxy::to(database.address()).await;
     let through = database.url_through(&way.address(), "orders");
     let api = Alone::another(&database, &vhost, &[(LOOK_MS, "10"), ("CONVEYOR__DATABASE__URL", &through)]).await;

@@ -2,11 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use common::{
-    broker::topology::{Topology, WORK_QUEUES},
-    config,
-    db::Db,
-};
+use common::{config, db::Db};
 use e2e::{Database, Process, Vhost, http::Answer, service_settings};
 use hyper::Method;
 use lapin::{
@@ -39,8 +35,7 @@ impl Desk {
 
     pub(crate) async fn start_on(database: Database, vhost: Vhost, settings: &[(&str, &str)]) -> Self {
         // Before anybody puts a letter where it is taken from: a queue that is there need not be bound yet.
-        let delays = config::Consumer::default().retry_delays_ms;
-        Topology::new(WORK_QUEUES, &delays).declare(&vhost.channel().await).await.expect("the topology");
+        vhost.declare_line().await;
         let mut all: BTreeMap<String, String> = service_settings("support", &database, &vhost);
         all.extend(settings.iter().map(|(key, value)| ((*key).to_owned(), (*value).to_owned())));
         let mut process = Process::spawn("support-console", all).await;

@@ -52,7 +52,7 @@ impl Stage {
         e2e::show_logs();
         let (database, vhost) = tokio::join!(Database::create(), Vhost::create());
         obedient::make_table(&database).await;
-        Topology::new(WORK_QUEUES, &[200]).declare(&vhost.channel().await).await.unwrap();
+        vhost.declare(&Topology::new(WORK_QUEUES, &[200])).await;
         let stop = CancellationToken::new();
         let mut common = common_settings(database.url("support"), vhost.url());
         common.parts = serde_json::from_value(parts.join(",").into()).unwrap();
