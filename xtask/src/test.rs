@@ -1,17 +1,27 @@
 //! `cargo xtask test`: every test, against servers that exist only for them.
 
+use std::fs;
+use std::io::ErrorKind;
 use std::num::NonZero;
-use std::path::Path;
+use std::os::unix::fs::MetadataExt;
+use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 use std::{env, thread};
 
-use anyhow::{Context, Result};
+use anyhow::{Context, Result, bail};
 use clap::Args;
+use nix::sys::statvfs::statvfs;
+use nix::unistd::geteuid;
 
 use crate::project::{self, Variables};
 use crate::servers::{self, Releases, install};
 use crate::site::{Backing, Purpose, lock};
 use crate::{say, signals};
+
+/// Where Linux has files that are memory.
+const MEMORY: &str = "/dev/shm";
+/// So many bytes must be free there: several times what all tests ever had there at once.
+const ROOM: u64 = 4 << 30;
 
 /// How many tests nextest runs at once.
 const AT_ONCE: &str = "NEXTEST_TEST_THREADS";
@@ -19,8 +29,8 @@ const AT_ONCE: &str = "NEXTEST_TEST_THREADS";
 /// Runs every test, with a PostgreSQL and a RabbitMQ of their own on free ports
 ///
 /// Does not disturb what `up` runs. Uses DATABASE_URL, or AMQP_URL and MANAGEMENT_URL, instead of
-/// private servers if they are set. Runs two tests at a time on each processor, or as many as
-/// NEXTEST_TEST_THREADS says.
+/// private servers if they are set. Those have their data in memory where there is room. Runs two
+/// tests at a time on each processor, or as many as NEXTEST_TEST_THREADS says.
 #[derive(Args)]
 #[command(verbatim_doc_comment)]
 pub struct Arguments {
@@ -32,15 +42,42 @@ pub struct Arguments {
 }
 
 pub fn run(arguments: &Arguments) -> Result<ExitCode> {
-    let dir = project::local()?.join("test");
-    let _turn = lock(&dir)?;
-    clear(&dir)?;
-    let backing = Backing::prepare(&dir, Purpose::Tests, &arguments.releases)?;
-    install::ensure(&install::SNIPPETS)?;
-    install::ensure(&install::BROWSER)?;
-    let result = run_tests(&dir, &backing, arguments);
-    clear(&dir)?;
+    let on_disk = project::local()?.join("test");
+    let _turn = lock(&on_disk)?;
+    // In memory too: what a run left that was killed.
+    let in_memory = in_memory()?;
+    for dir in in_memory.iter().chain([&on_disk]) {
+        clear(dir)?;
+    }
+    let dir = in_memory.as_ref().unwrap_or(&on_disk);
+    let result = run_tests(dir, arguments);
+    clear(dir)?;
+    if let Some(dir) = in_memory {
+        fs::remove_dir_all(&dir).with_context(|| format!("cannot remove {}", dir.display()))?;
+    }
     Ok(if result? { ExitCode::SUCCESS } else { ExitCode::FAILURE })
+}
+
+/// A folder for this checkout's tests that is no disk's, if there is room for it: what is thrown away needs no disk, and one
+/// that is busy elsewhere keeps a broker waiting for seconds.
+fn in_memory() -> Result<Option<PathBuf>> {
+    let project = project::root()?.display().to_string();
+    let dir = Path::new(MEMORY).join(format!("conveyor-test{}", project.replace('/', "-")));
+    let is_roomy = statvfs(MEMORY).is_ok_and(|there| there.blocks_available() * there.fragment_size() >= ROOM);
+    if !is_roomy && !dir.exists() {
+        return Ok(None);
+    }
+    match fs::create_dir(&dir) {
+        Ok(()) => {}
+        Err(error) if error.kind() == ErrorKind::AlreadyExists => {}
+        Err(_) => return Ok(None),
+    }
+    // Everybody may write there: somebody else could have made it first, or have put a link in its place.
+    let found = fs::symlink_metadata(&dir).with_context(|| format!("cannot look at {}", dir.display()))?;
+    if !found.is_dir() || found.uid() != geteuid().as_raw() {
+        bail!("{} is not ours: remove it", dir.display());
+    }
+    Ok(Some(dir))
 }
 
 /// Ends every server in the folder and removes its data: those of this run, those that a
@@ -55,11 +92,14 @@ pub fn clear(dir: &Path) -> Result<()> {
 }
 
 /// Where tests put servers that they start themselves.
-fn own_servers(dir: &Path) -> std::path::PathBuf {
+fn own_servers(dir: &Path) -> PathBuf {
     dir.join("servers")
 }
 
-fn run_tests(dir: &Path, backing: &Backing, arguments: &Arguments) -> Result<bool> {
+fn run_tests(dir: &Path, arguments: &Arguments) -> Result<bool> {
+    let backing = Backing::prepare(dir, Purpose::Tests, &arguments.releases)?;
+    install::ensure(&install::SNIPPETS)?;
+    install::ensure(&install::BROWSER)?;
     // The binaries too: end-to-end tests start them.
     backing.start_while_building(&["--workspace", "--bins"])?;
     let management = backing.management_url.clone();
@@ -67,8 +107,8 @@ fn run_tests(dir: &Path, backing: &Backing, arguments: &Arguments) -> Result<boo
     let programs = project::target()?.join("debug");
     let mut variables = variables(&programs, dir, &arguments.releases);
     for (key, value) in [
-        ("CONVEYOR_TEST_DATABASE_URL", backing.database_url.clone()),
-        ("CONVEYOR_TEST_AMQP_URL", backing.amqp_url.clone()),
+        ("CONVEYOR_TEST_DATABASE_URL", backing.database_url),
+        ("CONVEYOR_TEST_AMQP_URL", backing.amqp_url),
         ("CONVEYOR_TEST_MANAGEMENT_URL", management.context("with AMQP_URL, tests need MANAGEMENT_URL too")?),
     ] {
         variables.insert(key.to_owned(), value);

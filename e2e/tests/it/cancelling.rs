@@ -113,6 +113,9 @@ async fn orders_called_off_in_the_middle_are_either_paid_or_cancelled_and_never_
     let settled = "SELECT count(*) FROM inventory.reservations WHERE state IN ('confirmed', 'released')";
     until_count(&line.database, settled, wanted(ORDERS)).await;
     assert_clean(&line.database, &line.vhost).await;
+    // What was captured may be heard of last of all, and goes back while no message is on its way.
+    until_count(&line.database, over, wanted(ORDERS)).await;
+    assert_clean(&line.database, &line.vhost).await;
     for (answer, id) in &answers {
         let status = line.order(id).await["status"].take();
         let is_off = status == "cancelled" || status == "refunded";
