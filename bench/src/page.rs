@@ -8,6 +8,7 @@ use anyhow::{Context as _, Result};
 use crate::{
     chart::{Bars, Chart, Scale},
     curves::Curve,
+    disk::ON_THE_WAY,
     floor::Versus,
     goals::{Goal, goals},
     measure::median,
@@ -134,8 +135,8 @@ impl Page {
             &["CPU seconds per 1,000 orders", "the line"],
             line.iter().map(|(name, seconds)| vec![(*name).to_owned(), format!("{seconds:.4}")]),
         );
-        for run in report.runs().filter(|run| run.disk.is_some_and(|disk| disk.max_ms > 50.0)).take(12) {
-            let most = run.disk.map_or(0.0, |disk| disk.max_ms);
+        for run in report.runs().filter(|run| run.disk.is_some_and(|disk| disk.one.max_ms > 50.0)).take(12) {
+            let most = run.disk.map_or(0.0, |disk| disk.one.max_ms);
             self.say(&format!(
                 "- {}: a small write to the disk took up to {most:.0} ms, and so did commits.",
                 run.name
@@ -237,6 +238,7 @@ impl Page {
                 count(run.end_to_end_per_second),
                 latency(run.order_to_paid),
                 latency(run.post),
+                run.disk.map_or("-".to_owned(), |disk| latency(disk.on_the_way)),
                 format!("{:.0} %", run.busy_percent),
             ]
         };
@@ -245,9 +247,14 @@ impl Page {
             "carried",
             "order to paid, ms: p50 / p99 / most",
             "POST, ms: p50 / p99 / most",
+            "the disk alone, ms: p50 / p99 / most",
             "processors busy",
         ];
         self.table(&head, rates.iter().map(row));
+        self.say(&format!(
+            "The disk alone: {ON_THE_WAY} small writes one after the other by another program in the same minute. An order \
+             waits for it as often until it is paid.\n"
+        ));
     }
 
     fn memory(&mut self, versus: &[Versus]) {

@@ -4,6 +4,7 @@ use serde::Serialize;
 
 use crate::{
     curves::Curve,
+    disk::{Disk, ON_THE_WAY},
     flash::Sale,
     floor::Versus,
     idle::Idle,
@@ -122,17 +123,18 @@ impl Report {
         if let Some(idle) = &self.idle {
             text.push_str(&idle_text(idle));
         }
-        text.push_str(
+        text.push_str(&format!(
             "\nOrder to paid: from the sending of the request (with steady arrivals: from when it was due) to the\n\
              moment written in the order's timeline, by the one clock of this machine. POST: until the whole answer is\n\
              there. End to end: first request to last notification recorded. MB are 10^6 bytes. \"Everything else\" is\n\
-             what the machine did besides. Disk: what another program needs to write 8 KB through to it.\n",
-        );
+             what the machine did besides. Disk: what another program needs to write 8 KB through to it; an order\n\
+             waits for it {ON_THE_WAY} times, once after the other, until it is paid.\n",
+        ));
         for run in self.runs() {
-            if let Some(disk) = run.disk.filter(|disk| disk.max_ms > DISK_MOST_MS) {
+            if let Some(disk) = run.disk.filter(|disk| disk.one.max_ms > DISK_MOST_MS) {
                 text.push_str(&format!(
                     "\n{}: a small write to the disk took up to {:.0} ms, and so did commits.\n",
-                    run.name, disk.max_ms
+                    run.name, disk.one.max_ms
                 ));
             }
         }
@@ -186,7 +188,9 @@ fn section(title: &str, runs: &[Run], extra: Vec<Row>) -> String {
     rows.push(row("processors busy: in all / everything else", &|run| {
         format!("{:.0} % / {:.0} %", run.busy_percent, run.others_percent)
     }));
-    rows.push(row("disk, ms for 8 KB: p50 / p99 / most", &|run| run.disk.map_or("-".to_owned(), latency)));
+    let disk = |run: &Run, of: fn(Disk) -> Latency| run.disk.map_or("-".to_owned(), |disk| latency(of(disk)));
+    rows.push(row("disk, ms for 8 KB: p50 / p99 / most", &|run| disk(run, |disk| disk.one)));
+    rows.push(row(&format!("the same {ON_THE_WAY} times in a row"), &|run| disk(run, |disk| disk.on_the_way)));
     rows.push(Row::new("memory (RSS), MB: now / peak", []));
     for name in names(runs, |run| run.memory.iter().map(|(name, _)| *name).collect()) {
         let cell = |run: &Run| {

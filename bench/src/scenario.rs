@@ -11,7 +11,7 @@ use serde::Serialize;
 use tokio::time::Instant;
 
 use crate::{
-    disk::Probe,
+    disk::{Disk, Probe},
     ledger::Ledger,
     line::{KINDS, Line, ORDER_API, Plan},
     load::{Load, Outcome, Pace, micros},
@@ -42,8 +42,7 @@ pub struct Run {
     /// And how much of it by programs that have nothing to do with this.
     pub others_percent: f64,
     pub memory: Vec<(&'static str, Memory)>,
-    /// What the disk that the data are on took for a small write, if this program may write there.
-    pub disk: Option<Latency>,
+    pub disk: Option<Disk>,
     /// Only where there was too much to do: those that were told so.
     pub refused: Option<Refused>,
     /// Only for a backlog: how the workers drained it.
