@@ -11,7 +11,6 @@ use std::{
 };
 
 use anyhow::{Context as _, Result};
-
 use serde::Serialize;
 
 use crate::measure::{Latencies, Latency};
