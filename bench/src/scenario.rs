@@ -6,7 +6,7 @@ use std::{
 };
 
 use anyhow::{Result, bail};
-use common::broker::topology::INVENTORY_LOCK;
+use common::broker::topology::{INVENTORY_LOCK, is_signal};
 use serde::Serialize;
 use tokio::time::Instant;
 
@@ -76,13 +76,6 @@ pub struct Bench {
     pub connections: usize,
     /// A folder on the disk that the data are on.
     pub beside_data: Option<PathBuf>,
-}
-
-/// Whether a queue holds nothing but signals to look at orders again (in ten minutes or later), or the token by
-/// which order-api knows the broker: they carry nothing.
-fn is_signal(queue: &str) -> bool {
-    let delay = queue.strip_prefix("delay.").and_then(|ms| ms.parse::<u64>().ok());
-    queue == "generation.1" || delay.is_some_and(|ms| ms >= 600_000)
 }
 
 /// Orders that warm up caches and prepare statements, before anything is measured.

@@ -1,19 +1,9 @@
 //! Nothing may be left over.
 
+use common::broker::topology::is_signal;
 use migrations::SERVICES;
 
 use crate::{Database, Vhost, wait::LONG};
-
-/// So long at least order-api's signals wait by which it looks at orders again; a test waits for nothing so long.
-const SIGNAL_MS: u64 = 600_000;
-
-/// Whether a queue holds nothing but signals to look at orders again, or the token by which order-api knows the broker:
-/// they carry nothing.
-#[must_use]
-pub fn is_signal(queue: &str) -> bool {
-    let delay = queue.strip_prefix("delay.").and_then(|ms| ms.parse::<u64>().ok());
-    queue == "generation.1" || delay.is_some_and(|ms| ms >= SIGNAL_MS)
-}
 
 /// Fails if, after a while, an outbox still has a row or a queue a message. What a test expects to find in the dead
 /// letters it takes out first.

@@ -24,7 +24,7 @@ mod vhost;
 mod wait;
 
 pub use browser::Browser;
-pub use clean::{assert_clean, is_signal};
+pub use clean::assert_clean;
 pub use console::{Console, Said};
 pub use database::{Database, PASSWORD};
 pub use logs::show_logs;

@@ -111,6 +111,17 @@ pub fn delay_line(ms: u64) -> String {
     format!("delay.{ms}")
 }
 
+/// So long at least order-api's signals wait by which it looks at orders again. The slowest retry may share their queue.
+const SIGNAL_MS: u64 = 600_000;
+
+/// Whether a queue holds nothing but signals to look at orders again, or the token by which order-api knows the broker:
+/// they carry nothing, and may be there when all is done.
+#[must_use]
+pub fn is_signal(queue: &str) -> bool {
+    let delay = queue.strip_prefix("delay.").and_then(|ms| ms.parse::<u64>().ok());
+    queue == "generation.1" || delay.is_some_and(|ms| ms >= SIGNAL_MS)
+}
+
 struct Exchange {
     name: String,
     kind: ExchangeKind,

@@ -2,7 +2,8 @@
 
 use std::{collections::HashMap, time::Duration};
 
-use e2e::{LONG, assert_clean, is_signal};
+use common::broker::topology::is_signal;
+use e2e::{LONG, assert_clean};
 use lapin::{
     options::{QueueBindOptions, QueueDeclareOptions},
     types::FieldTable,

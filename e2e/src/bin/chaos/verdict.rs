@@ -6,10 +6,10 @@ use std::{
     time::Duration,
 };
 
+use common::broker::topology::is_signal;
 use e2e::{
     assert_clean,
     books::{Books, Stock, compare},
-    is_signal,
 };
 use tokio::time::{Instant, sleep};
 use tokio_postgres::Row;
