@@ -49,8 +49,12 @@ pub(crate) fn read<Own: DeserializeOwned + Default>(
         config::Environment::with_prefix("CONVEYOR").prefix_separator("__").separator("__").source(Some(variables));
     let config = file.add_source(environment).build().map_err(bad)?;
     let mut sections: HashMap<String, config::Value> = config.try_deserialize().map_err(bad)?;
-    let own = match section.and_then(|name| sections.remove(name)) {
-        Some(value) => value.try_deserialize().map_err(bad)?,
+    let own = match section.and_then(|name| sections.remove_entry(name)) {
+        // Read within its section, so that what is wrong is named as a whole.
+        Some(own) => {
+            let own: HashMap<String, Own> = config::Value::from(HashMap::from([own])).try_deserialize().map_err(bad)?;
+            own.into_values().next().unwrap_or_default()
+        }
         None => Own::default(),
     };
     let common: Common = config::Value::from(sections).try_deserialize().map_err(bad)?;

@@ -38,6 +38,24 @@ fn an_unknown_or_bad_value_is_named() {
 }
 
 #[test]
+fn a_bad_value_in_a_services_own_section_is_named_with_the_section() {
+    #[derive(Debug, Default, Deserialize)]
+    struct Own {
+        #[serde(rename = "times")]
+        _times: Times,
+    }
+    #[derive(Debug, Default, Deserialize)]
+    struct Times {
+        #[serde(rename = "deadline_ms")]
+        _deadline_ms: u32,
+    }
+    let variables = [("CONVEYOR__ORDERS__TIMES__DEADLINE_MS", "banana")];
+    let variables = variables.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned())).collect();
+    let error = load_from::<Own>(Some("orders"), None, variables).unwrap_err().to_string();
+    assert!(error.contains("`orders.times.deadline_ms`"), "{error}");
+}
+
+#[test]
 fn a_secret_under_a_name_cut_short_is_not_shown() {
     for name in ["CONVEYOR__AUTH__KEYS__MAIN", "CONVEYOR__AUTH__KEYS", "CONVEYOR__AUTH__KEYS__MAIN__SECERT"] {
         let error = sample(&[(name, "hush-hush")]).unwrap_err().to_string();

@@ -34,7 +34,7 @@ fn the_documents_folder_lists_every_code_with_what_to_do_about_it() {
     let rows: String = known()
         .map(|code| format!("| `{}` | {} | {} | {} |\n", code.name, code.status.as_u16(), code.meaning, code.advice))
         .collect();
-    let head = "# Error codes\n\nEvery refusal names one or more of these in `errors[].code`. Decide by them: they never \
+    let head = "# Error codes of order-api\n\nEvery refusal of order-api names one or more of these in `errors[].code`. Decide by them: they never \
                 change.\n\nThis file is made from the code by `UPDATE_DOCS=1 cargo test -p order-api openapi`.\n\n\
                 | code | status | means | what to do |\n|---|---|---|---|\n";
     keep("errors.md", &format!("{head}{rows}"));
