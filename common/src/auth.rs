@@ -6,7 +6,10 @@ mod keys;
 
 use std::sync::Arc;
 
-use axum::{extract::FromRequestParts, http::request::Parts};
+use axum::{
+    extract::FromRequestParts,
+    http::{HeaderMap, header::AUTHORIZATION, request::Parts},
+};
 use jsonwebtoken::{Algorithm, DecodingKey, Validation, errors::ErrorKind};
 use serde::Deserialize;
 
@@ -160,20 +163,28 @@ fn caller(Claims { sub, scope }: Claims) -> Result<Caller, BadToken> {
     Ok(Caller { user_id, scopes })
 }
 
+/// What the request's one `Authorization: Bearer` carries. Of two, which one counts would be a guess, and somebody on the way
+/// may have guessed otherwise.
+pub fn bearer(headers: &HeaderMap) -> Result<&str, Problem> {
+    let missing = || Problem::new(codes::MISSING_TOKEN, "send a token: Authorization: Bearer <token>");
+    let mut all = headers.get_all(AUTHORIZATION).iter();
+    let text = all.next().and_then(|header| header.to_str().ok()).ok_or_else(missing)?;
+    if all.next().is_some() {
+        return Err(Problem::new(codes::INVALID_TOKEN, "send one Authorization header, not several"));
+    }
+    match text.split_once(' ') {
+        Some((scheme, token)) if scheme.eq_ignore_ascii_case("bearer") => Ok(token.trim()),
+        _ => Err(missing()),
+    }
+}
+
 /// Taken from `Authorization: Bearer`, and counted against the user's rate. The routes need an [`Extension`](axum::Extension) with the [`Tokens`].
 impl<S: Send + Sync> FromRequestParts<S> for Caller {
     type Rejection = Problem;
 
     async fn from_request_parts(parts: &mut Parts, _: &S) -> Result<Self, Problem> {
         let Some(tokens) = parts.extensions.get::<Tokens>() else { return Err(Problem::internal()) };
-        let missing = || Problem::new(codes::MISSING_TOKEN, "send a token: Authorization: Bearer <token>");
-        let header = parts.headers.get(axum::http::header::AUTHORIZATION).ok_or_else(missing)?;
-        let text = header.to_str().map_err(|_| missing())?;
-        let (scheme, token) = text.split_once(' ').ok_or_else(missing)?;
-        if !scheme.eq_ignore_ascii_case("bearer") {
-            return Err(missing());
-        }
-        let caller = tokens.check(token.trim())?;
+        let caller = tokens.check(bearer(&parts.headers)?)?;
         if let Some(visit) = parts.extensions.get::<Visit>() {
             visit.count_for(&caller.user_id)?;
         }

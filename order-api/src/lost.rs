@@ -70,7 +70,8 @@ async fn check(units: &Units, link: &Link, times: &Times) -> Result<(), Failed> 
     }
     // First the token: where none can be left, nothing is said again, or it would be for ever.
     link.leave_token(&name_of(generation + 1), &name_of(generation)).await?;
-    if broker::is_new(&units.db, generation, times.reach_ms()).await? {
+    // The first one had nothing that it could have lost.
+    if broker::is_new(&units.db, generation, times.reach_ms()).await? && generation > 0 {
         tracing::warn!(
             "this broker does not have what was published; of all orders of late it is said again how they stand"
         );

@@ -102,8 +102,8 @@ pub mod codes {
             "There is more to do than can be done in time. Nothing was stored.",
             "Send the request again after `Retry-After` seconds, and wait longer each time that it happens.";
         UNSUPPORTED_MEDIA_TYPE = "unsupported_media_type", UNSUPPORTED_MEDIA_TYPE,
-            "The body is not said to be JSON.",
-            "Send `Content-Type: application/json`.";
+            "The body is not said to be JSON, or is compressed.",
+            "Send `Content-Type: application/json`, once, and no `Content-Encoding`.";
         INTERNAL = "internal", INTERNAL_SERVER_ERROR,
             "Something went wrong on our side.",
             "Tell us the `x-request-id` of the answer. Whether anything was stored is not certain: see `unavailable`.";

@@ -33,6 +33,7 @@ pub(super) async fn guard(
     let Some(visit) = request.extensions().get::<Visit>().cloned() else {
         return Problem::internal().into_response();
     };
+    let method = request.method().clone();
     let path = request.extensions().get::<MatchedPath>().cloned();
     let mut span = path.as_ref().and_then(|path| begin_span(path.as_str(), &mut request));
     let is_page = path.as_ref().is_some_and(|path| PAGES.contains(&path.as_str()));
@@ -79,9 +80,16 @@ pub(super) async fn guard(
     if let Some(code) = refused {
         metrics::counter!("conveyor_http_refused_total", "code" => code.name).increment(1);
     }
-    // That there is too much to do is counted. A line for each would be more to do.
-    if status.is_server_error() && refused != Some(codes::OVERLOADED) {
-        tracing::warn!(http.status = status.as_u16(), duration_ms = began.elapsed().as_millis(), "a request failed");
+    // That there is too much to do is counted. A line for each would be more to do. And a service that is not ready says so
+    // itself, once.
+    if status.is_server_error() && !is_page && refused != Some(codes::OVERLOADED) {
+        tracing::warn!(
+            http.method = method.as_str(),
+            http.route = path.as_ref().map(MatchedPath::as_str),
+            http.status = status.as_u16(),
+            duration_ms = began.elapsed().as_millis(),
+            "a request failed"
+        );
     }
     if let Some(path) = path {
         count(path.as_str(), status, began.elapsed());

@@ -5,7 +5,7 @@ use std::{fmt, marker::PhantomData};
 use axum::{
     body::Body,
     extract::{FromRequest, Request},
-    http::{HeaderMap, header},
+    http::{HeaderMap, HeaderValue, header},
 };
 use futures_util::StreamExt as _;
 use hyper::body::Body as _;
@@ -93,7 +93,7 @@ impl<S: Send + Sync> FromRequest<S> for JsonText {
         if !is_json(request.headers()) {
             return Err(Problem::new(
                 codes::UNSUPPORTED_MEDIA_TYPE,
-                "send the body as JSON, with Content-Type: application/json",
+                "send the body as JSON, not compressed, with one Content-Type: application/json",
             ));
         }
         read(request).await.map(Self)
@@ -137,10 +137,14 @@ async fn read_all(visit: &Visit, body: Body, limit: usize, size: &mut usize) -> 
     Ok(body)
 }
 
+/// It says once what it is, and is not compressed: nobody unpacks it here.
 fn is_json(headers: &HeaderMap) -> bool {
-    let content_type = headers.get(header::CONTENT_TYPE).and_then(|value| value.to_str().ok()).unwrap_or_default();
-    let essence = content_type.split(';').next().unwrap_or_default().trim();
+    let mut types = headers.get_all(header::CONTENT_TYPE).iter();
+    let (Some(content_type), None) = (types.next(), types.next()) else { return false };
+    let essence = content_type.to_str().unwrap_or_default().split(';').next().unwrap_or_default().trim();
+    let is_plain = |encoding: &HeaderValue| encoding.as_bytes().eq_ignore_ascii_case(b"identity");
     essence.eq_ignore_ascii_case("application/json")
+        && headers.get_all(header::CONTENT_ENCODING).iter().all(is_plain)
 }
 
 fn parse<T: DeserializeOwned>(body: &[u8]) -> Result<T, Problem> {

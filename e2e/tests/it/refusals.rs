@@ -31,8 +31,11 @@ impl Api {
 
     /// The status, and the code and field of every error.
     async fn refusal(&self, body: impl Into<Vec<u8>>, content_type: &str) -> (u16, Vec<(String, String)>) {
-        let headers = [("content-type", content_type)];
-        let answer = self.api.http.send(Method::POST, "/api/orders/create", &headers, body.into()).await.unwrap();
+        self.refusal_with(&[("content-type", content_type)], body).await
+    }
+
+    async fn refusal_with(&self, headers: &[(&str, &str)], body: impl Into<Vec<u8>>) -> (u16, Vec<(String, String)>) {
+        let answer = self.api.http.send(Method::POST, "/api/orders/create", headers, body.into()).await.unwrap();
         let envelope = answer.json();
         assert_eq!(envelope["code"], answer.status.as_u16(), "{envelope}");
         assert!(envelope["message"].as_str().is_some_and(|message| !message.is_empty()), "{envelope}");
@@ -163,6 +166,10 @@ async fn each_kind_of_bad_input_is_refused_by_name_and_stores_nothing() {
     for content_type in ["text/plain", "application/x-www-form-urlencoded", "", "application/jsonp"] {
         let refusal = api.refusal(documented().to_string(), content_type).await;
         assert_eq!(refusal, (415, vec![("unsupported_media_type".to_owned(), String::new())]), "{content_type:?}");
+    }
+    for besides in [("content-encoding", "gzip"), ("content-type", "application/json"), ("content-type", "text/plain")] {
+        let refusal = api.refusal_with(&[("content-type", "application/json"), besides], documented().to_string()).await;
+        assert_eq!(refusal, (415, vec![("unsupported_media_type".to_owned(), String::new())]), "{besides:?}");
     }
     let answer = api.api.http.send(Method::GET, "/api/orders/create", &[], "").await.unwrap();
     assert!([404, 405].contains(&answer.status.as_u16()), "{}", answer.status);

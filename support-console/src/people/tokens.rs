@@ -1,10 +1,8 @@
 //! Tokens for programs, the console's own command line above all. Each is shown once, when it is made.
 
-use axum::{
-    extract::FromRequestParts,
-    http::{header::AUTHORIZATION, request::Parts},
-};
+use axum::{extract::FromRequestParts, http::request::Parts};
 use common::{
+    auth::bearer,
     db::{Db, DbError},
     http::{Problem, codes},
 };
@@ -108,13 +106,7 @@ impl<S: Send + Sync> FromRequestParts<S> for Bearer {
 
     async fn from_request_parts(parts: &mut Parts, _: &S) -> Result<Self, Problem> {
         let Some(people) = parts.extensions.get::<Arc<People>>() else { return Err(Problem::internal()) };
-        let missing = || Problem::new(codes::MISSING_TOKEN, "send a token: Authorization: Bearer <token>");
-        let header = parts.headers.get(AUTHORIZATION).ok_or_else(missing)?;
-        let (scheme, token) = header.to_str().ok().and_then(|text| text.split_once(' ')).ok_or_else(missing)?;
-        if !scheme.eq_ignore_ascii_case("bearer") {
-            return Err(missing());
-        }
-        match people.bearer(token.trim()).await {
+        match people.bearer(bearer(&parts.headers)?).await {
             Ok(Some(who)) => Ok(Self(who)),
             Ok(None) => {
                 let message = "the token is not known, or has expired, or its account is disabled";
