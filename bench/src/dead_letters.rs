@@ -325,7 +325,7 @@ fn start_console(plan: &Plan, place: &Place, password: &str) -> Result<Child> {
         .env("CONVEYOR__BROKER__URL", &place.broker)
         .env("CONVEYOR__HTTP__BIND", "127.0.0.1:0")
         .env("CONVEYOR__AUTH__KEYS__BENCH__SECRET", "the bench signs nothing with this secret")
-        .env("CONVEYOR__LOG__FILTER", "warn")
+        .env("CONVEYOR__LOG__FILTER", "warn,lapin=off")
         .stdout(Stdio::from(log.try_clone()?))
         .stderr(Stdio::from(log))
         .kill_on_drop(true)

@@ -156,7 +156,7 @@ impl<'a> Line<'a> {
             .env("CONVEYOR__BROKER__URL", &self.place.broker)
             .env("CONVEYOR__HTTP__BIND", &address)
             .env("CONVEYOR__AUTH__KEYS__BENCH__SECRET", TOKEN_SECRET)
-            .env("CONVEYOR__LOG__FILTER", "warn,common::http::guard=error,order_api::open=error");
+            .env("CONVEYOR__LOG__FILTER", "warn,lapin=off,common::http::guard=error,order_api::open=error");
         if kind.name == ORDER_API {
             // One user at one address sends everything, and no order is to be missing from the figures.
             command

@@ -143,8 +143,7 @@ fn is_json(headers: &HeaderMap) -> bool {
     let (Some(content_type), None) = (types.next(), types.next()) else { return false };
     let essence = content_type.to_str().unwrap_or_default().split(';').next().unwrap_or_default().trim();
     let is_plain = |encoding: &HeaderValue| encoding.as_bytes().eq_ignore_ascii_case(b"identity");
-    essence.eq_ignore_ascii_case("application/json")
-        && headers.get_all(header::CONTENT_ENCODING).iter().all(is_plain)
+    essence.eq_ignore_ascii_case("application/json") && headers.get_all(header::CONTENT_ENCODING).iter().all(is_plain)
 }
 
 fn parse<T: DeserializeOwned>(body: &[u8]) -> Result<T, Problem> {

@@ -167,8 +167,10 @@ async fn each_kind_of_bad_input_is_refused_by_name_and_stores_nothing() {
         let refusal = api.refusal(documented().to_string(), content_type).await;
         assert_eq!(refusal, (415, vec![("unsupported_media_type".to_owned(), String::new())]), "{content_type:?}");
     }
-    for besides in [("content-encoding", "gzip"), ("content-type", "application/json"), ("content-type", "text/plain")] {
-        let refusal = api.refusal_with(&[("content-type", "application/json"), besides], documented().to_string()).await;
+    for besides in [("content-encoding", "gzip"), ("content-type", "application/json"), ("content-type", "text/plain")]
+    {
+        let refusal =
+            api.refusal_with(&[("content-type", "application/json"), besides], documented().to_string()).await;
         assert_eq!(refusal, (415, vec![("unsupported_media_type".to_owned(), String::new())]), "{besides:?}");
     }
     let answer = api.api.http.send(Method::GET, "/api/orders/create", &[], "").await.unwrap();
