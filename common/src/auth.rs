@@ -168,11 +168,11 @@ fn caller(Claims { sub, scope }: Claims) -> Result<Caller, BadToken> {
 pub fn bearer(headers: &HeaderMap) -> Result<&str, Problem> {
     let missing = || Problem::new(codes::MISSING_TOKEN, "send a token: Authorization: Bearer <token>");
     let mut all = headers.get_all(AUTHORIZATION).iter();
-    let text = all.next().and_then(|header| header.to_str().ok()).ok_or_else(missing)?;
-    if all.next().is_some() {
+    let (first, second) = (all.next(), all.next());
+    if second.is_some() {
         return Err(Problem::new(codes::INVALID_TOKEN, "send one Authorization header, not several"));
     }
-    match text.split_once(' ') {
+    match first.and_then(|header| header.to_str().ok()).ok_or_else(missing)?.split_once(' ') {
         Some((scheme, token)) if scheme.eq_ignore_ascii_case("bearer") => Ok(token.trim()),
         _ => Err(missing()),
     }

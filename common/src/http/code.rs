@@ -69,8 +69,8 @@ pub mod codes {
             "The request says nothing of who is asking.",
             "Send `Authorization: Bearer <token>`.";
         INVALID_TOKEN = "invalid_token", UNAUTHORIZED,
-            "The token was not issued for this service, or was changed.",
-            "Get one from whoever issues your tokens; it must be a signed JWT with `sub` and `exp`.";
+            "The token was not issued for this service, or was changed; or there are two.",
+            "Get one from whoever issues your tokens; it must be a signed JWT with `sub` and `exp`. Send it in one `Authorization` header.";
         TOKEN_EXPIRED = "token_expired", UNAUTHORIZED,
             "The token was good once.",
             "Get a new one, and send the request again.";
@@ -102,8 +102,8 @@ pub mod codes {
             "There is more to do than can be done in time. Nothing was stored.",
             "Send the request again after `Retry-After` seconds, and wait longer each time that it happens.";
         UNSUPPORTED_MEDIA_TYPE = "unsupported_media_type", UNSUPPORTED_MEDIA_TYPE,
-            "The body is not said to be JSON, or is compressed.",
-            "Send `Content-Type: application/json`, once, and no `Content-Encoding`.";
+            "The body is not said to be what is read here, or is said to be two things, or is compressed.",
+            "Send one `Content-Type`, `application/json` for all but a page's form, and no `Content-Encoding`.";
         INTERNAL = "internal", INTERNAL_SERVER_ERROR,
             "Something went wrong on our side.",
             "Tell us the `x-request-id` of the answer. Whether anything was stored is not certain: see `unavailable`.";

@@ -1,12 +1,9 @@
 //! Reading what a page's form sends.
 
-use axum::{
-    extract::{FromRequest, Request},
-    http::header,
-};
+use axum::extract::{FromRequest, Request};
 use secrecy::zeroize::Zeroize as _;
 
-use super::{code::codes, json, problem::Problem};
+use super::{json, problem::Problem};
 
 /// The fields of a form. There may be a password among them, so they are wiped when they are dropped, and never shown.
 pub struct Form(Vec<(String, String)>);
@@ -36,11 +33,7 @@ impl<S: Send + Sync> FromRequest<S> for Form {
     type Rejection = Problem;
 
     async fn from_request(request: Request, _: &S) -> Result<Self, Problem> {
-        let content_type = request.headers().get(header::CONTENT_TYPE).map(|value| value.as_bytes());
-        if !content_type.is_some_and(|it| it.starts_with(b"application/x-www-form-urlencoded")) {
-            return Err(Problem::new(codes::UNSUPPORTED_MEDIA_TYPE, "send the fields as a form does"));
-        }
-        let mut body = json::read(request).await?;
+        let mut body = json::read(request, "application/x-www-form-urlencoded").await?;
         let fields = form_urlencoded::parse(&body).into_owned().collect();
         body.zeroize();
         Ok(Self(fields))

@@ -59,7 +59,11 @@ pub(super) async fn guard(
         match timeout_at(until, &mut answer).await {
             Ok(Ok(response)) => break response,
             Ok(Err(_)) => {
-                tracing::error!("a request handler panicked");
+                tracing::error!(
+                    http.request.method = method.as_str(),
+                    http.route = path.as_ref().map(MatchedPath::as_str),
+                    "a request handler panicked"
+                );
                 break Problem::internal().into_response();
             }
             // The client's body has its own time.
@@ -80,13 +84,13 @@ pub(super) async fn guard(
     if let Some(code) = refused {
         metrics::counter!("conveyor_http_refused_total", "code" => code.name).increment(1);
     }
-    // That there is too much to do is counted. A line for each would be more to do. And a service that is not ready says so
-    // itself, once.
+    // That there is too much to do is counted; a line for each would be more to do. And whether it is ready a service says
+    // when that changes.
     if status.is_server_error() && !is_page && refused != Some(codes::OVERLOADED) {
         tracing::warn!(
-            http.method = method.as_str(),
+            http.request.method = method.as_str(),
             http.route = path.as_ref().map(MatchedPath::as_str),
-            http.status = status.as_u16(),
+            http.response.status_code = status.as_u16(),
             duration_ms = began.elapsed().as_millis(),
             "a request failed"
         );

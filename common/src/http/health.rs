@@ -1,6 +1,13 @@
 //! `/healthz` (the process lives), `/readyz` (it can do its work, or why not), `/metrics`.
 
-use std::{fmt, pin::Pin, sync::Arc};
+use std::{
+    fmt,
+    pin::Pin,
+    sync::{
+        Arc,
+        atomic::{AtomicBool, Ordering},
+    },
+};
 
 use axum::{
     Json, Router,
@@ -43,16 +50,32 @@ impl Check {
 pub(super) const PAGES: [&str; 3] = ["/healthz", "/readyz", "/metrics"];
 
 pub(super) fn routes(checks: Vec<Check>, exporter: Option<Exporter>) -> Router {
-    let checks = Arc::new(checks);
+    let readiness = Arc::new(Readiness { checks, was_ready: AtomicBool::new(false) });
     Router::new()
         .route("/healthz", get(async || Json(json!({"status": "alive"}))))
-        .route("/readyz", get(move || ready(Arc::clone(&checks))))
+        .route("/readyz", get(move || ready(Arc::clone(&readiness))))
         .route("/metrics", get(move || metrics(exporter.clone())))
 }
 
-async fn ready(checks: Arc<Vec<Check>>) -> Response {
+struct Readiness {
+    checks: Vec<Check>,
+    /// When it was last asked. One that starts is not ready, and need not say so.
+    was_ready: AtomicBool,
+}
+
+/// A change of the answer is logged: those who ask keep no record of why.
+async fn ready(readiness: Arc<Readiness>) -> Response {
+    let checks = &readiness.checks;
     let answers = join_all(checks.iter().map(|check| (check.ask)())).await;
     let is_ready = checks.iter().zip(&answers).all(|(check, answer)| !check.required || answer.is_ok());
+    if readiness.was_ready.swap(is_ready, Ordering::Relaxed) != is_ready {
+        let failed = checks.iter().zip(&answers).filter(|(check, _)| check.required);
+        let failed = failed.filter_map(|(check, answer)| Some(format!("{}: {}", check.name, answer.as_ref().err()?)));
+        match failed.collect::<Vec<_>>().join("; ") {
+            why if why.is_empty() => tracing::info!("ready"),
+            why => tracing::warn!(%why, "not ready"),
+        }
+    }
     let detail: serde_json::Map<String, serde_json::Value> = checks
         .iter()
         .zip(answers)

@@ -90,13 +90,7 @@ impl<S: Send + Sync> FromRequest<S> for JsonText {
     type Rejection = Problem;
 
     async fn from_request(request: Request, _: &S) -> Result<Self, Problem> {
-        if !is_json(request.headers()) {
-            return Err(Problem::new(
-                codes::UNSUPPORTED_MEDIA_TYPE,
-                "send the body as JSON, not compressed, with one Content-Type: application/json",
-            ));
-        }
-        read(request).await.map(Self)
+        read(request, "application/json").await.map(Self)
     }
 }
 
@@ -104,8 +98,14 @@ impl<S: Send + Sync> FromRequest<S> for JsonText {
 #[derive(Debug, Clone, Copy)]
 pub struct BodyLimit(pub usize);
 
-pub(super) async fn read(request: Request) -> Result<Vec<u8>, Problem> {
+/// Reads a body that says that it is a `content_type`.
+pub(super) async fn read(request: Request, content_type: &str) -> Result<Vec<u8>, Problem> {
     let visit = request.extensions().get::<Visit>().cloned().ok_or_else(Problem::internal)?;
+    if !says_it_is(request.headers(), content_type) {
+        visit.discard(request.into_body()).await;
+        let message = format!("send the body, not compressed, with one Content-Type: {content_type}");
+        return Err(Problem::new(codes::UNSUPPORTED_MEDIA_TYPE, message));
+    }
     let limit = request.extensions().get::<BodyLimit>().map_or(visit.house.largest_body, |limit| limit.0);
     let too_large = || Problem::new(codes::BODY_TOO_LARGE, format!("the body is larger than {limit} bytes"));
     let declared = usize::try_from(request.body().size_hint().lower()).unwrap_or(usize::MAX);
@@ -137,13 +137,15 @@ async fn read_all(visit: &Visit, body: Body, limit: usize, size: &mut usize) -> 
     Ok(body)
 }
 
-/// It says once what it is, and is not compressed: nobody unpacks it here.
-fn is_json(headers: &HeaderMap) -> bool {
+/// It says once what it is, not in two headers and not in a list, and is not compressed: nobody unpacks it here.
+fn says_it_is(headers: &HeaderMap, content_type: &str) -> bool {
     let mut types = headers.get_all(header::CONTENT_TYPE).iter();
-    let (Some(content_type), None) = (types.next(), types.next()) else { return false };
-    let essence = content_type.to_str().unwrap_or_default().split(';').next().unwrap_or_default().trim();
+    let (Some(said), None) = (types.next().and_then(|said| said.to_str().ok()), types.next()) else { return false };
+    let essence = said.split(';').next().unwrap_or_default().trim();
     let is_plain = |encoding: &HeaderValue| encoding.as_bytes().eq_ignore_ascii_case(b"identity");
-    essence.eq_ignore_ascii_case("application/json") && headers.get_all(header::CONTENT_ENCODING).iter().all(is_plain)
+    essence.eq_ignore_ascii_case(content_type)
+        && !said.contains(',')
+        && headers.get_all(header::CONTENT_ENCODING).iter().all(is_plain)
 }
 
 fn parse<T: DeserializeOwned>(body: &[u8]) -> Result<T, Problem> {

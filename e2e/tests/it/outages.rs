@@ -49,6 +49,12 @@ async fn without_the_database_clients_are_told_to_come_back_and_all_recovers_wit
         assert_eq!(ready.status, 503, "{}", ready.text());
         assert!(!ready.json()["checks"]["database"]["why"].as_str().unwrap().is_empty(), "{}", ready.text());
         assert_eq!(process.http.get("/healthz").await.unwrap().status, 200);
+        // However often it is asked, it says so once, and a balancer's question is not a request that failed.
+        assert_eq!(process.http.get("/readyz").await.unwrap().status, 503);
+        let said = process.said();
+        assert_eq!(said.matches("\"not ready\"").count(), 1, "{said}");
+        let failed = |line: &str| line.contains("a request failed") && line.contains("/readyz");
+        assert!(!said.lines().any(failed), "{said}");
     }
 
     postgres.start().await;

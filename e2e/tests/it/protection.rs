@@ -345,7 +345,7 @@ async fn an_answer_and_every_line_of_the_log_about_a_request_carry_its_id() {
     .await;
     let line: Value = serde_json::from_str(&line).unwrap();
     assert_eq!(line["span"]["request.id"], "mine-1", "{line}");
-    assert_eq!((&line["http.method"], &line["http.route"]), (&json!("POST"), &json!(create)), "{line}");
+    assert_eq!((&line["http.request.method"], &line["http.route"]), (&json!("POST"), &json!(create)), "{line}");
     // And so does what is done for many at once.
     let written = api.process.said();
     let line = written.lines().find(|line| line.contains("the database refused an order")).expect(&written);

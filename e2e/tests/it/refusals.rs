@@ -163,7 +163,13 @@ async fn each_kind_of_bad_input_is_refused_by_name_and_stores_nothing() {
         let both = [("invalid_signature", ""), (code, field)].map(|(code, field)| (code.to_owned(), field.to_owned()));
         assert_eq!(refusal, (403, both.to_vec()), "{what}");
     }
-    for content_type in ["text/plain", "application/x-www-form-urlencoded", "", "application/jsonp"] {
+    for content_type in [
+        "text/plain",
+        "application/x-www-form-urlencoded",
+        "",
+        "application/jsonp",
+        "application/json; charset=utf-8, text/plain",
+    ] {
         let refusal = api.refusal(documented().to_string(), content_type).await;
         assert_eq!(refusal, (415, vec![("unsupported_media_type".to_owned(), String::new())]), "{content_type:?}");
     }
@@ -173,6 +179,9 @@ async fn each_kind_of_bad_input_is_refused_by_name_and_stores_nothing() {
             api.refusal_with(&[("content-type", "application/json"), besides], documented().to_string()).await;
         assert_eq!(refusal, (415, vec![("unsupported_media_type".to_owned(), String::new())]), "{besides:?}");
     }
+    // This one says that it is not compressed: it is read, and refused for what it says.
+    let plain = [("content-type", "application/json; charset=utf-8"), ("content-encoding", "identity")];
+    assert_eq!(api.refusal_with(&plain, "{").await, (400, vec![("malformed_json".to_owned(), String::new())]));
     let answer = api.api.http.send(Method::GET, "/api/orders/create", &[], "").await.unwrap();
     assert!([404, 405].contains(&answer.status.as_u16()), "{}", answer.status);
     let answer = api.api.http.send(Method::DELETE, "/api/orders/create", &[], "").await.unwrap();

@@ -82,9 +82,12 @@ async fn another_users_order_reads_like_one_that_does_not_exist() {
         assert_eq!(refusal, (401, json!(code)), "{authorization:?}");
     }
     let sound = format!("Bearer {}", token(USER));
-    let twice = [("authorization", sound.as_str()), ("authorization", "Bearer x")];
-    let answer = http.send(Method::GET, &path, &twice, "").await.unwrap();
-    assert_eq!((answer.status.as_u16(), answer.json()["errors"][0]["code"].clone()), (401, json!("invalid_token")));
+    for both in [[&sound, "Bearer x"], ["Bearer x", &sound], [&sound, &sound], ["\u{e9}", &sound]] {
+        let twice = both.map(|value| ("authorization", value));
+        let answer = http.send(Method::GET, &path, &twice, "").await.unwrap();
+        let refusal = (answer.status.as_u16(), answer.json()["errors"][0]["code"].clone());
+        assert_eq!(refusal, (401, json!("invalid_token")), "{both:?}");
+    }
     let lower = [("authorization", &*format!("bearer {}", token(USER)))];
     assert_eq!(http.send(Method::GET, &path, &lower, "").await.unwrap().status, 200);
 }

@@ -2,7 +2,7 @@
 
 use axum::{extract::FromRequestParts, http::request::Parts};
 use common::{
-    auth::bearer,
+    auth,
     db::{Db, DbError},
     http::{Problem, codes},
 };
@@ -106,7 +106,7 @@ impl<S: Send + Sync> FromRequestParts<S> for Bearer {
 
     async fn from_request_parts(parts: &mut Parts, _: &S) -> Result<Self, Problem> {
         let Some(people) = parts.extensions.get::<Arc<People>>() else { return Err(Problem::internal()) };
-        match people.bearer(bearer(&parts.headers)?).await {
+        match people.bearer(auth::bearer(&parts.headers)?).await {
             Ok(Some(who)) => Ok(Self(who)),
             Ok(None) => {
                 let message = "the token is not known, or has expired, or its account is disabled";

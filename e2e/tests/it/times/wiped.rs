@@ -17,6 +17,9 @@ async fn until(line: &Line, order: &str, status: &str) {
     eventually(LONG, &what, async || (line.order(order).await["status"] == status).then_some(())).await;
 }
 
+/// What order-api logs of a broker that has lost its data.
+const LOST: &str = "does not have what was published";
+
 #[tokio::test]
 async fn what_became_of_an_order_is_said_again_by_another_broker() {
     let mut line = Line::start().await;
@@ -38,7 +41,9 @@ async fn what_became_of_an_order_is_said_again_by_another_broker() {
     line.vhost.until_ready("inventory.settle", 2).await;
     until_count(&line.database, "SELECT generation FROM orders.broker", 1).await;
 
+    assert!(!line.api().said().contains(LOST), "{}", line.api().said());
     line.vhost.wipe().await;
+    eventually(LONG, "it says so", async || line.api().said().contains(LOST).then_some(())).await;
     line.processes[1].set(PARTS, "http,inventory.lock,inventory.settle");
     line.processes[1].restart().await;
     line.processes[2].start().await;

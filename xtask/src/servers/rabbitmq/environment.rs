@@ -16,7 +16,8 @@ use crate::project;
 /// So long after a queue handed a message over to another one, and nothing was heard of it, it does so again.
 const HANDED_OVER_AGAIN: Duration = Duration::from_secs(10);
 
-/// A queue forgets what was acknowledged after so many entries of its log: deliveries, acknowledgements and the like.
+/// A queue of RabbitMQ 3.x that was declared under it, and runs empty, forgets what was acknowledged after so many entries of
+/// its log: deliveries, acknowledgements and the like. 4.x has a measure of its own.
 const FORGETS_AFTER: u32 = 512;
 
 /// What nodes of one cluster know each other by.
@@ -44,15 +45,13 @@ impl RabbitMq {
             );
         }
         project::write_private(&self.dir.join("rabbitmq.conf"), &conf)?;
+        // What a queue has not forgotten when the log that it shares with all others is full is written once more, to a
+        // file of its own. With parcels, the usual 8,192 entries are minutes: nearly all of it was, in one go.
+        let forgets = format!("{{quorum_snapshot_interval, {FORGETS_AFTER}}}");
         // What a queue hands over to another, and a node takes to its grave, it hands over again: after three minutes
         // unless told otherwise, which a delayed message is not to wait.
-        // What a queue has not forgotten when the log that it shares with all others is full is written once more, to a
-        // file of its own. With parcels, the usual 8,192 entries are minutes: all of it was, in one go.
-        let advanced = format!(
-            "[{{rabbit, [\n  {{quorum_tick_interval, {interval}}},\n  {{quorum_snapshot_interval, {FORGETS_AFTER}}},\n  \
-             {{dead_letter_worker_publisher_confirm_timeout, {}}}\n]}}].\n",
-            HANDED_OVER_AGAIN.as_millis()
-        );
+        let again = format!("{{dead_letter_worker_publisher_confirm_timeout, {}}}", HANDED_OVER_AGAIN.as_millis());
+        let advanced = format!("[{{rabbit, [{{quorum_tick_interval, {interval}}}, {forgets}, {again}]}}].\n");
         project::write_private(&self.dir.join("advanced.config"), &advanced)?;
         project::write_private(&self.dir.join("enabled_plugins"), "[rabbitmq_management,rabbitmq_prometheus].\n")?;
         let cookie = self.dir.join(COOKIE);
