@@ -4,6 +4,7 @@
 //! service says `order.*`, and it alone hears what the workers answer.
 
 mod announce;
+mod behind;
 mod cancel;
 mod catalogue;
 mod caught_up;
@@ -167,6 +168,7 @@ pub async fn run(settings: Settings<Orders>, stop: CancellationToken) -> Result<
             own.times.clone(),
             Arc::clone(&look),
             caught_up,
+            behind::Backlog::new(service.consuming().clone()),
             service.stop().clone(),
         ));
         service.spawn(lost::say_again_for_ever(

@@ -26,6 +26,7 @@ use uuid::Uuid;
 
 use crate::{
     announce::announce,
+    behind::{Backlog, Behind},
     caught_up::CaughtUp,
     lost::say_one_again,
     order::{Happened, Next, next, received},
@@ -51,6 +52,7 @@ pub(crate) async fn look_for_ever(
     times: Times,
     look: Arc<Notify>,
     mut caught_up: CaughtUp,
+    mut backlog: Backlog,
     stop: CancellationToken,
 ) {
     let mut backoff = Backoff::new(Duration::from_millis(20), Duration::from_secs(2));
@@ -59,7 +61,7 @@ pub(crate) async fn look_for_ever(
         tracing::debug!(%error, "those that heard the workers long ago are not forgotten");
     }
     while !stop.is_cancelled() {
-        match look_once(&units, &times, &mut caught_up, &stop).await {
+        match look_once(&units, &times, &mut caught_up, &mut backlog, &stop).await {
             Ok(0) => {
                 backoff.reset();
                 // Told or not.
@@ -85,11 +87,14 @@ async fn look_once(
     units: &Units,
     times: &Times,
     caught_up: &mut CaughtUp,
+    backlog: &mut Backlog,
     stop: &CancellationToken,
 ) -> Result<usize, DbError> {
     let Some(due) = wakeups::first_due(&units.db).await? else { return Ok(0) };
-    match stop.run_until_cancelled(caught_up.up_to(due)).await {
-        Some(now) => pass(units, times, now?).await,
+    let known = async { Ok((caught_up.up_to(due).await?, backlog.now().await)) };
+    match stop.run_until_cancelled(known).await {
+        Some(Ok((now, behind))) => pass(units, times, now, behind).await,
+        Some(Err(error)) => Err(error),
         None => Ok(0),
     }
 }
@@ -112,7 +117,7 @@ pub(crate) async fn wake_later(signals: Signals, times: Times, accepted: Arc<Not
 }
 
 /// Looks at some of what was due at that moment, and says how many rows that were.
-async fn pass(units: &Units, times: &Times, now: OffsetDateTime) -> Result<usize, DbError> {
+async fn pass(units: &Units, times: &Times, now: OffsetDateTime, behind: Behind) -> Result<usize, DbError> {
     let mut unit = units.begin().await?;
     let mut due = wakeups::take_due(&mut unit.tx, now).await?;
     let mut orders = 0;
@@ -136,7 +141,7 @@ async fn pass(units: &Units, times: &Times, now: OffsetDateTime) -> Result<usize
         wakeup.orders.retain(|id| {
             let again = match open.get_mut(id) {
                 Some(open) => {
-                    match look_at(&mut unit.outbox, open, looks, times, now) {
+                    match look_at(&mut unit.outbox, open, looks, times, now, behind) {
                         Ok(transition) => transitions.extend(transition),
                         Err(error) => failed = Some(error),
                     }
@@ -166,6 +171,7 @@ fn look_at(
     looks: i32,
     times: &Times,
     now: OffsetDateTime,
+    behind: Behind,
 ) -> Result<Option<Transition>, DbError> {
     let mut transition = None;
     if let Next::Changed { order, announcements, detail } = next(&open.order, &Happened::Looked(times.clock(now))) {
@@ -176,7 +182,7 @@ fn look_at(
         announce(outbox, None, &open.order.id, received(&open.order).as_slice()).map_err(DbError::unexpected)?;
     }
     let is_news = transition.is_some() && open.order.status.is_answered();
-    if !is_news && times.is_stuck(open.created_at, now) {
+    if !is_news && times.is_stuck(open.created_at, now) && !behind.with(open.order.status) {
         say_one_again(outbox, open).map_err(DbError::unexpected)?;
     }
     Ok(transition)

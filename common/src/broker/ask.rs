@@ -2,8 +2,9 @@
 //!
 //! Nothing is asked that could be refused: what is refused on one channel ends the connection for all.
 
+use futures_util::future::try_join_all;
 use lapin::{
-    BasicProperties,
+    BasicProperties, Queue,
     options::{BasicPublishOptions, ConfirmSelectOptions, QueueDeclareOptions, QueueDeleteOptions},
     types::FieldTable,
 };
@@ -17,10 +18,18 @@ impl Link {
     /// goes back to the queue in the same step. None, too, where the queue itself does not answer.
     pub async fn consumers(&self, queue: &str) -> Result<u32, BrokerError> {
         let lane = self.lane().await?;
-        let options = QueueDeclareOptions { passive: true, durable: true, ..Default::default() };
-        let answer = lane.ask(lane.channel.queue_declare(queue.into(), options, FieldTable::default())).await?;
+        let queue = look_at(&lane, queue).await?;
         close(&lane).await;
-        Ok(answer.consumer_count())
+        Ok(queue.consumer_count())
+    }
+
+    /// Which of these queues have messages that were not even handed out: whoever should deal with them is behind, or is not
+    /// there. A queue that has no leader yet looks as if it were empty.
+    pub async fn waiting<const N: usize>(&self, queues: [&str; N]) -> Result<[bool; N], BrokerError> {
+        let lane = self.lane().await?;
+        let queues = try_join_all(queues.map(|queue| look_at(&lane, queue))).await?;
+        close(&lane).await;
+        Ok(std::array::from_fn(|i| queues.get(i).is_some_and(|queue| queue.message_count() > 0)))
     }
 
     /// Whether this broker still has the token that was left with it under this name.
@@ -47,6 +56,11 @@ impl Link {
         close(&lane).await;
         if is_kept { Ok(()) } else { Err(BrokerError::Outage("it would not keep a token".to_owned())) }
     }
+}
+
+async fn look_at(lane: &Lane, queue: &str) -> Result<Queue, BrokerError> {
+    let options = QueueDeclareOptions { passive: true, durable: true, ..Default::default() };
+    lane.ask(lane.channel.queue_declare(queue.into(), options, FieldTable::default())).await
 }
 
 /// Makes the queue of a token, if it is not there, and says how many it has. It is a classic one: those answer as soon as the

@@ -240,6 +240,30 @@ async fn what_may_have_been_lost_is_said_again() {
 }
 
 #[tokio::test]
+async fn what_still_waits_for_its_worker_is_not_said_again() {
+    const AGAIN: &str = "conveyor_orders_announced_again_total";
+    let alone = Alone::start(&[(STUCK_MS, "600000"), (RECEIVED_MS, "600000"), (LOOK_MS, "20")]).await;
+    let order = alone.place().await;
+    alone.vhost.until_ready("inventory.lock", 1).await;
+    let database = alone.database.connect().await;
+    database.batch_execute("UPDATE orders.orders SET created_at = created_at - interval '12 minutes'").await.unwrap();
+    let look = async || database.batch_execute("UPDATE orders.wakeups SET due = now()").await.unwrap();
+    look().await;
+    until_count(&alone.database, "SELECT count(*) FROM orders.wakeups WHERE looks = 1 AND due > now()", 1).await;
+    until_count(&alone.database, "SELECT count(*) FROM orders.outbox", 0).await;
+    assert_eq!(alone.api.metric(AGAIN).await, None);
+    assert_eq!(heard(&alone, "inventory.lock").await, ["order.created"]);
+    // Whoever took it has not answered: now it may have been lost.
+    eventually(LONG, "it is said again", async || {
+        look().await;
+        alone.vhost.ready("inventory.lock").await.filter(|count| *count > 0)
+    })
+    .await;
+    let said = alone.vhost.drain("inventory.lock").await;
+    assert_eq!(said[0].events()[0]["subject"], json!(order.to_string()));
+}
+
+#[tokio::test]
 async fn what_was_paid_in_time_is_paid_though_the_database_was_away() {
     const ORDERS: usize = 60;
     let (database, vhost) = (Database::create().await, Vhost::create().await);
