@@ -235,9 +235,11 @@ pub struct Consumer {
     pub max_events: usize,
     /// The most bytes of parcels gathered into one batch.
     pub max_bytes: usize,
-    /// How many parcels the broker may send ahead, once the first has shown itself harmless.
+    /// How many parcels the broker may send ahead, once the first has shown itself harmless; where many small ones have piled
+    /// up by then, four times as many.
     pub prefetch: u16,
-    /// While this many events a second arrive, batches begin half of `pace_ms` apart; with more, nearer to all of it.
+    /// While this many events a second arrive, batches begin half of `pace_ms` apart; with more, nearer to all of it. Where
+    /// several processes share a queue, farther, by how many they are.
     pub pace_half_per_second: u32,
     pub pace_ms: u64,
     /// The same for queues that no order waits for: those that come after it is paid.

@@ -33,7 +33,15 @@ impl Pace {
         let since = self.began.replace(now).map_or(MEMORY, |began| now - began).as_secs_f64().max(1e-6);
         let weight = 1.0 - (-since / MEMORY.as_secs_f64()).exp();
         self.per_second += weight * (size as f64 / since - self.per_second);
-        now + self.most.mul_f64(self.per_second / (self.per_second + self.half_per_second))
+        now + self.apart(1)
+    }
+
+    /// How far apart batches begin by now. Where what comes is handed out to several, each sees less of it and has to wait
+    /// longer for as much: so many times as long, but not where little comes.
+    #[must_use]
+    pub fn apart(&self, times: u32) -> Duration {
+        let times = f64::from(times);
+        self.most.mul_f64(times * self.per_second / (self.per_second + times * self.half_per_second))
     }
 }
 
@@ -65,6 +73,19 @@ mod tests {
         assert!(same.abs_diff(half) < ms(1), "{same:?}");
         assert!(gathers(6, ms(1)) > ms(11));
         assert!(gathers(1, ms(500)) < ms(1));
+    }
+
+    #[test]
+    fn where_several_share_each_waits_longer_if_there_is_much() {
+        let mut pace = Pace::new(MOST, 200);
+        let mut apart = |per_second: f64| {
+            pace.per_second = per_second;
+            [1, 6].map(|times| pace.apart(times).as_secs_f64() * 1e3)
+        };
+        let [alone, shared] = apart(20_000.0);
+        assert!(shared > 5.0 * alone && shared < 6.0 * MOST.as_secs_f64() * 1e3, "{alone} {shared}");
+        let [alone, shared] = apart(20.0);
+        assert!(shared < 1.2 * alone && shared < 1.5, "{alone} {shared}");
     }
 
     #[test]

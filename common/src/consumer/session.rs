@@ -22,8 +22,10 @@ use super::{
     handler::{Process, Verdict},
     intake::{Delivered, Intake},
     judge::{Held, Judge},
+    peers::Peers,
     report::Reporting,
     settle,
+    width::Width,
 };
 use crate::{
     backoff::Backoff,
@@ -84,17 +86,12 @@ enum End {
     Held(String),
 }
 
-#[derive(Clone, Copy, PartialEq, Eq)]
-enum Width {
-    Narrow,
-    Wide,
-}
-
 /// What a consumer was cancelled for, by us.
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum Cancelled {
     Stop,
-    Widen,
+    /// After a parcel of so many bytes.
+    Widen(usize),
     Narrow,
 }
 
@@ -149,8 +146,11 @@ impl<P: Process> Consumer<P> {
             match self.take(lane, &mut intake, width, &mut gate).await {
                 Ok(Some(Cancelled::Stop)) => return End::Stopped,
                 Ok(Some(_)) if self.shared.stop.is_cancelled() => return End::Stopped,
-                Ok(Some(Cancelled::Widen)) => {
-                    width = Width::Wide;
+                Ok(Some(Cancelled::Widen(bytes))) => {
+                    width = match Width::of(lane, self.queue, bytes, &self.shared.settings).await {
+                        Ok(wide) => wide,
+                        Err(error) => return End::Lost(error.to_string()),
+                    };
                     gate = None;
                 }
                 Ok(Some(Cancelled::Narrow)) => width = Width::Narrow,
@@ -160,17 +160,9 @@ impl<P: Process> Consumer<P> {
         }
     }
 
-    fn prefetch(&self, width: Width) -> u16 {
-        match width {
-            Width::Narrow => 1,
-            Width::Wide => self.shared.settings.prefetch,
-        }
-    }
-
     async fn consume(&self, lane: &Lane, width: Width) -> Result<Intake, String> {
-        let prefetch = self.prefetch(width);
         let asked = async {
-            lane.channel.basic_qos(prefetch, BasicQosOptions { global: false }).await?;
+            lane.channel.basic_qos(width.prefetch(), BasicQosOptions { global: false }).await?;
             let options = BasicConsumeOptions::default();
             lane.channel.basic_consume(self.queue.into(), "".into(), options, FieldTable::default()).await
         };
@@ -192,6 +184,7 @@ impl<P: Process> Consumer<P> {
     ) -> Result<Option<Cancelled>, End> {
         let settings = &self.shared.settings;
         let mut pace = settings.pace(self.awaited);
+        let mut peers = Peers::new(&self.shared, self.queue);
         let mut cancelled = None;
         // What is done and not acknowledged yet, and until when that may be.
         let (mut done, mut unacked) = (Vec::new(), 0);
@@ -227,7 +220,7 @@ impl<P: Process> Consumer<P> {
                 return Ok(cancelled);
             };
             let is_new = batch.iter().all(|delivered| delivered.returns == 0);
-            if width == Width::Wide && !is_new {
+            if width != Width::Narrow && !is_new {
                 self.acknowledge(lane, &mut done, &suspects).await?;
                 suspects.extend(batch);
                 if cancelled.is_none() {
@@ -243,9 +236,11 @@ impl<P: Process> Consumer<P> {
                 cancelled = Some(Cancelled::Stop);
             }
             let events: usize = batch.iter().map(Delivered::size).sum();
+            let bytes: usize = batch.iter().map(|delivered| delivered.body.len()).sum();
             unacked += batch.len();
             let began = Instant::now();
-            let next = pace.begin(began, events);
+            let alone = pace.begin(began, events);
+            let next = peers.apart(&pace, began, alone);
             if done.is_empty() {
                 acknowledge_at = began + ACKNOWLEDGE_EVERY;
             }
@@ -266,9 +261,9 @@ impl<P: Process> Consumer<P> {
                 let stopping = self.shared.stop.is_cancelled();
                 cancelled = if stopping {
                     leaving_since.get_or_insert(began);
-                    (unacked >= self.prefetch(width).into()).then_some(Cancelled::Stop)
+                    (unacked >= width.prefetch().into()).then_some(Cancelled::Stop)
                 } else {
-                    (width == Width::Narrow && is_new).then_some(Cancelled::Widen)
+                    (width == Width::Narrow && is_new).then_some(Cancelled::Widen(bytes))
                 };
                 if cancelled.is_some() {
                     self.cancel(lane, intake).await?;
@@ -277,14 +272,14 @@ impl<P: Process> Consumer<P> {
                 }
             }
             // The broker must not run out of room to send before then.
-            if cancelled.is_some() || Instant::now() >= acknowledge_at || unacked * 2 >= self.prefetch(width).into() {
+            if cancelled.is_some() || Instant::now() >= acknowledge_at || unacked * 2 >= width.prefetch().into() {
                 self.acknowledge(lane, &mut done, &suspects).await?;
                 unacked = 0;
             }
             metrics::histogram!("conveyor_batch_events", "queue" => self.queue).record(events as f64);
             metrics::histogram!("conveyor_batch_seconds", "queue" => self.queue).record(began.elapsed());
-            if cancelled.is_none() && events < settings.max_events && !intake.has_more() {
-                // Let the next batch grow. After one that was full there is no need to.
+            if cancelled.is_none() && is_new && events < settings.max_events && !intake.has_more() {
+                // Let the next batch grow. After one that was full there is no need to, and what came back stays alone.
                 self.shared.stop.run_until_cancelled(tokio::time::sleep_until(next)).await;
             }
         }

@@ -1,0 +1,66 @@
+//! How much a consumer may be sent ahead of its work.
+
+use lapin::{options::QueueDeclareOptions, types::FieldTable};
+
+use crate::{
+    broker::{BrokerError, Lane},
+    config,
+};
+
+/// What has piled up one by one is worked off in batches of hundreds, and after each of them a worker would wait for the
+/// broker: so it may be sent so many times as much.
+const DEEP: u16 = 4;
+/// The largest number that a quorum queue takes.
+const MOST: u16 = 2_000;
+/// Parcels above this size are not sent in such numbers, for all of them lie in memory.
+const SMALL_BYTES: usize = 8 * 1024;
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Width {
+    /// One at a time, to feel the way.
+    Narrow,
+    /// So many.
+    Wide(u16),
+}
+
+impl Width {
+    pub(super) fn prefetch(self) -> u16 {
+        match self {
+            Self::Narrow => 1,
+            Self::Wide(parcels) => parcels,
+        }
+    }
+
+    /// What suits a queue whose first parcel has this size. It stays for as long as the session.
+    pub(super) async fn of(
+        lane: &Lane,
+        queue: &str,
+        parcel_bytes: usize,
+        settings: &config::Consumer,
+    ) -> Result<Self, BrokerError> {
+        if parcel_bytes > SMALL_BYTES {
+            return Ok(Self::Wide(settings.prefetch));
+        }
+        let options = QueueDeclareOptions { passive: true, durable: true, ..Default::default() };
+        let there = lane.ask(lane.channel.queue_declare(queue.into(), options, FieldTable::default())).await?;
+        Ok(Self::Wide(deep(there.message_count(), settings.prefetch)))
+    }
+}
+
+/// With so many messages waiting.
+fn deep(waiting: u32, prefetch: u16) -> u16 {
+    let deep = prefetch.saturating_mul(DEEP).min(MOST);
+    if waiting > deep.into() { deep } else { prefetch }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn only_a_backlog_is_sent_in_large_numbers() {
+        assert_eq!([0, 256, 1_024, 1_025, 500_000].map(|waiting| deep(waiting, 256)), [256, 256, 256, 1_024, 1_024]);
+        // One at a time stays as it was wanted, or nearly; and the broker has its own limit.
+        assert_eq!([deep(100_000, 1), deep(100_000, 1_000), deep(100_000, 2_000)], [4, 2_000, 2_000]);
+    }
+}
