@@ -97,7 +97,6 @@ impl Bench {
         .await?;
         self.part("backlog", report, async |bench, report| {
             report.curves.push(bench.backlogs(extent.backlogs, 1).await?);
-            report.curves.push(bench.backlogs_alike(extent.backlogs, 1).await?);
             Ok(())
         })
         .await?;

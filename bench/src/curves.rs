@@ -10,11 +10,6 @@ use crate::{
     scenario::{Bench, Run},
 };
 
-/// What becomes of an order that has been waiting for so long: its customer is told that it was received, and it is
-/// announced again. In a large backlog that is most orders, and in a small one none.
-const LATER: [&str; 2] = ["RECEIVED_MS", "STUCK_MS"];
-const DAY_MS: u32 = 24 * 60 * 60 * 1_000;
-
 /// Throughput against one thing.
 #[derive(Serialize)]
 pub struct Curve {
@@ -121,13 +116,6 @@ impl Bench {
             points.push(point);
         }
         Ok(Curve { what: "the messages that wait", points })
-    }
-
-    /// The same where each order is the same work, however large the backlog.
-    pub async fn backlogs_alike(&mut self, sizes: &[u64], rounds: u8) -> Result<Curve> {
-        let times = LATER.map(|name| format!("CONVEYOR__ORDERS__TIMES__{name}={DAY_MS}"));
-        let curve = self.with_settings(times, async |bench| bench.backlogs(sizes, rounds).await).await?;
-        Ok(Curve { what: "the messages that wait, without what is only said of orders that wait", ..curve })
     }
 
     /// Measures with some settings more, and takes them away again.

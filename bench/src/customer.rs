@@ -26,18 +26,29 @@ fn key(number: u8) -> SigningKey {
 /// The documented example, of one of the customers. All orders ask for the same two products: for stock that is the
 /// hardest case.
 pub fn order(number: u8) -> Result<String> {
+    let mut order = unsigned(number)?;
+    let signature = key(number).sign(&serde_json_canonicalizer::to_vec(&order)?);
+    order["signature"] = Value::from(format!("bench:{}", STANDARD.encode(signature.to_bytes())));
+    Ok(order.to_string())
+}
+
+/// What one of them signs in such an order, the signature, and the key to check it with.
+pub fn signed(number: u8) -> Result<(Vec<u8>, [u8; 64], [u8; 32])> {
+    let (key, text) = (key(number), serde_json_canonicalizer::to_vec(&unsigned(number)?)?);
+    let signature = key.sign(&text).to_bytes();
+    Ok((text, signature, VerificationKeyBytes::from(&key).into()))
+}
+
+fn unsigned(number: u8) -> Result<Value> {
     let day = SystemTime::now().duration_since(UNIX_EPOCH)? + Duration::from_secs(86_400);
     let claims = json!({"sub": name(number), "scope": "customer", "exp": day.as_secs()});
     let token = jsonwebtoken::encode(&Header::default(), &claims, &EncodingKey::from_secret(TOKEN_SECRET.as_bytes()))?;
-    let mut order = json!({
+    Ok(json!({
         "userId": name(number),
         "token": token,
         "orderAmount": 100.50,
         "items": [{"productId": "P001", "quantity": 2}, {"productId": "P002", "quantity": 1}],
-    });
-    let signature = key(number).sign(&serde_json_canonicalizer::to_vec(&order)?);
-    order["signature"] = Value::from(format!("bench:{}", STANDARD.encode(signature.to_bytes())));
-    Ok(order.to_string())
+    }))
 }
 
 /// Makes their keys known, and how they pay.

@@ -10,6 +10,7 @@ mod broker;
 mod counted;
 mod door;
 mod repeat;
+mod words;
 
 use anyhow::{Context as _, Result};
 use serde::Serialize;
@@ -76,8 +77,9 @@ pub struct Versus {
     pub authenticated: bool,
     pub runs: Vec<Run>,
     pub floors: Vec<Floor>,
-    /// CPU seconds for 1,000 orders at the door alone.
+    /// CPU seconds for 1,000 orders at the door alone; and to read, write and check what they say.
     pub doors: Vec<f64>,
+    pub words: Vec<f64>,
     pub best: Option<Best>,
     /// Of the last run.
     pub counted: Option<Counted>,
@@ -94,12 +96,12 @@ impl Versus {
         median(&self.shares())
     }
 
-    /// The most that anything could carry that is asked over HTTP and keeps the same rows and messages, as a share of the
-    /// floor: if all processors did nothing but what the floor and the door take, and never waited.
+    /// The most that anything could carry that is asked over HTTP, keeps the same rows and sends the same events, as a share
+    /// of the floor: if all processors did nothing but what the floor, the door and the words take, and never waited.
     pub fn most_possible(&self) -> Option<f64> {
         let floors: Vec<f64> =
             self.floors.iter().map(|floor| floor.cpu.iter().map(|(_, seconds)| seconds).sum()).collect();
-        let seconds = median(&floors)? + median(&self.doors)?;
+        let seconds = median(&floors)? + median(&self.doors)? + median(&self.words)?;
         let processors = std::thread::available_parallelism().ok()?.get() as f64;
         Some(processors * 1e3 / seconds / self.floor_per_second()?)
     }
@@ -119,9 +121,11 @@ impl Versus {
             self.share().unwrap_or_default(),
             shares.join(", ")
         );
-        if let (Some(most), Some(door)) = (self.most_possible(), median(&self.doors)) {
+        if let (Some(most), Some(door), Some(words)) = (self.most_possible(), median(&self.doors), median(&self.words))
+        {
             text.push_str(&format!(
-                "  the most possible    {most:.2} of the floor: being asked and answering takes {door:.3} CPU seconds for 1,000 orders\n"
+                "  the most possible    {most:.2} of the floor: for 1,000 orders, being asked and answering takes {door:.3} CPU \
+                 seconds, reading, writing and checking what they say {words:.3}\n"
             ));
         }
         if let (Some(counted), Some(best)) = (&self.counted, &self.best) {
@@ -161,6 +165,7 @@ impl Bench {
             runs: Vec::new(),
             floors: Vec::new(),
             doors: Vec::new(),
+            words: Vec::new(),
             best: None,
             counted: None,
         };
@@ -229,6 +234,7 @@ impl Bench {
             floor.orders_per_second,
             run.end_to_end_per_second / floor.orders_per_second
         ));
+        let words = words::words(&sample, &published, all, versus.authenticated)?;
         versus.best = Some(best);
         versus.counted = Some(Counted {
             orders: all,
@@ -242,6 +248,7 @@ impl Bench {
         versus.runs.push(run);
         versus.floors.push(floor);
         versus.doors.push(door::door(orders, self.connections).await?);
+        versus.words.push(words);
         drop(client);
         self.servers.remove(&place.name).await
     }

@@ -90,6 +90,13 @@ impl Ledger {
         Ok(micros(at.context("no notification was recorded")?))
     }
 
+    /// How many groups of orders, and parcels about them, are left of which nothing was said yet to those who wait.
+    pub async fn untold(&self) -> Result<i64> {
+        let count =
+            "SELECT (SELECT count(*) FROM orders.wakeups WHERE looks = 0) + (SELECT count(*) FROM orders.outbox)";
+        Ok(self.client.query_one(count, &[]).await?.try_get(0)?)
+    }
+
     /// What does not add up.
     pub async fn differences(&self) -> Result<Vec<String>> {
         let row = self.client.query_one(TOTALS, &[&self.since, &self.since_holder]).await?;

@@ -61,7 +61,7 @@ impl Page {
         self.say(&format!("\n## What is slow, and why\n\n{KEPT_FROM}\n{kept}\n{KEPT_TO}\n"));
         self.where_time_goes(report);
         self.floor(&report.versus);
-        for (name, curve) in ["batch", "workers", "history", "backlog", "backlog-alike"]
+        for (name, curve) in ["batch", "workers", "history", "backlog"]
             .iter()
             .filter_map(|name| Some((*name, report.curves.iter().find(|curve| curve_name(curve) == *name)?)))
         {
@@ -152,8 +152,9 @@ impl Page {
         self.say(
             "The floor is what the same PostgreSQL and RabbitMQ take for the rows and messages of the run right before it, \
              counted and done again in the best batches with no application between them. Medians over the rounds. The most \
-             possible is what would be left if all processors did nothing but that and the door: the same requests, from the \
-             same load generator, to an HTTP server that looks into none of them.",
+             possible is what would be left if all processors did nothing but that, the door (the same requests, from the same \
+             load generator, to an HTTP server that looks into none of them) and the words (each event is written once, and \
+             read once for each who hears it; and each signature is checked, in the best batches).",
         );
         let number = |of: Option<f64>| of.map_or("-".to_owned(), count);
         let row = |versus: &Versus| {
@@ -165,6 +166,7 @@ impl Page {
                 format!("{:.2}", versus.share().unwrap_or_default()),
                 shares.join(", "),
                 median(&versus.doors).map_or("-".to_owned(), |seconds| format!("{seconds:.3}")),
+                median(&versus.words).map_or("-".to_owned(), |seconds| format!("{seconds:.3}")),
                 versus.most_possible().map_or("-".to_owned(), |share| format!("{share:.2}")),
             ]
         };
@@ -175,6 +177,7 @@ impl Page {
             "share of the floor",
             "round by round",
             "the door, CPU s for 1,000",
+            "the words",
             "the most possible, as a share",
         ];
         self.table(&head, versus.iter().map(row));
@@ -296,7 +299,6 @@ fn curve_name(curve: &Curve) -> &'static str {
         what if what.contains("batch") => "batch",
         what if what.contains("worker") => "workers",
         what if what.contains("tables") => "history",
-        what if what.contains("without") => "backlog-alike",
         _ => "backlog",
     }
 }

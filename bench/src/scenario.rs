@@ -126,7 +126,8 @@ impl Bench {
     }
 
     /// Orders pile up while the workers are stopped; then the workers start. Where each is to wait in a message of its
-    /// own, order-api begins anew with them, for it is not to go on like this.
+    /// own, order-api begins anew with them, for it is not to go on like this; and all customers have been told by then
+    /// that their orders were received, or the first ones of a large backlog would be more work than those of a small one.
     pub async fn backlog(&self, orders: u64, one_by_one: bool) -> Result<Run> {
         self.progress.step(&format!("backlog: {orders} orders while the workers are stopped"));
         let place = self.place(&format!("backlog{orders}")).await?;
@@ -141,6 +142,7 @@ impl Bench {
         let outcome = self.send(&mut line, Pace::Flat, orders, self.connections).await?;
         let mut waiting = None;
         if one_by_one {
+            self.until_told(&mut line, &ledger).await?;
             line.stop().await?;
             let queued = self.servers.messages(&place).await?;
             waiting = queued.iter().find(|(queue, _)| queue == INVENTORY_LOCK.name).map(|(_, messages)| *messages);
@@ -239,6 +241,26 @@ impl Bench {
             self.progress.tick(&format!("{of_payment} of {} notifications recorded", ledger.expected));
             // Counting costs what it counts: it gets a twentieth of one processor at most.
             tokio::time::sleep((asked.elapsed() * 20).clamp(Duration::from_millis(20), Duration::from_secs(2))).await;
+        }
+    }
+
+    /// Waits until order-api has said all that it says of orders that wait.
+    async fn until_told(&self, line: &mut Line<'_>, ledger: &Ledger) -> Result<()> {
+        let (mut least, mut moved) = (i64::MAX, Instant::now());
+        loop {
+            let left = ledger.untold().await?;
+            if left == 0 {
+                return Ok(());
+            }
+            if left < least {
+                (least, moved) = (left, Instant::now());
+            }
+            if moved.elapsed() > Duration::from_secs(60) {
+                bail!("{left} groups of orders wait to be looked at, for 60 s now");
+            }
+            line.check()?;
+            self.progress.tick(&format!("{left} groups of orders whose customers are to be told"));
+            tokio::time::sleep(Duration::from_millis(200)).await;
         }
     }
 
