@@ -18,7 +18,7 @@ impl Link {
     /// goes back to the queue in the same step. None, too, where the queue itself does not answer.
     pub async fn consumers(&self, queue: &str) -> Result<u32, BrokerError> {
         let lane = self.lane().await?;
-        let queue = look_at(&lane, queue).await?;
+        let queue = lane.look_at(queue).await?;
         close(&lane).await;
         Ok(queue.consumer_count())
     }
@@ -27,7 +27,7 @@ impl Link {
     /// there. A queue that has no leader yet looks as if it were empty.
     pub async fn waiting<const N: usize>(&self, queues: [&str; N]) -> Result<[bool; N], BrokerError> {
         let lane = self.lane().await?;
-        let queues = try_join_all(queues.map(|queue| look_at(&lane, queue))).await?;
+        let queues = try_join_all(queues.map(|queue| lane.look_at(queue))).await?;
         close(&lane).await;
         Ok(std::array::from_fn(|i| queues.get(i).is_some_and(|queue| queue.message_count() > 0)))
     }
@@ -58,9 +58,12 @@ impl Link {
     }
 }
 
-async fn look_at(lane: &Lane, queue: &str) -> Result<Queue, BrokerError> {
-    let options = QueueDeclareOptions { passive: true, durable: true, ..Default::default() };
-    lane.ask(lane.channel.queue_declare(queue.into(), options, FieldTable::default())).await
+impl Lane {
+    /// How many messages and consumers a queue has by now.
+    pub(crate) async fn look_at(&self, queue: &str) -> Result<Queue, BrokerError> {
+        let options = QueueDeclareOptions { passive: true, durable: true, ..Default::default() };
+        self.ask(self.channel.queue_declare(queue.into(), options, FieldTable::default())).await
+    }
 }
 
 /// Makes the queue of a token, if it is not there, and says how many it has. It is a classic one: those answer as soon as the

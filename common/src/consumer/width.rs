@@ -1,7 +1,5 @@
 //! How much a consumer may be sent ahead of its work.
 
-use lapin::{options::QueueDeclareOptions, types::FieldTable};
-
 use crate::{
     broker::{BrokerError, Lane},
     config,
@@ -41,9 +39,8 @@ impl Width {
         if parcel_bytes > SMALL_BYTES {
             return Ok(Self::Wide(settings.prefetch));
         }
-        let options = QueueDeclareOptions { passive: true, durable: true, ..Default::default() };
-        let there = lane.ask(lane.channel.queue_declare(queue.into(), options, FieldTable::default())).await?;
-        Ok(Self::Wide(deep(there.message_count(), settings.prefetch)))
+        let waiting = lane.look_at(queue).await?.message_count();
+        Ok(Self::Wide(deep(waiting, settings.prefetch)))
     }
 }
 
