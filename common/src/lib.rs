@@ -21,6 +21,7 @@ pub mod ids;
 pub mod money;
 pub mod outbox;
 pub mod pace;
+mod pressure;
 pub mod service;
 pub mod signals;
 pub mod telemetry;

@@ -33,14 +33,13 @@ impl Pace {
         let since = self.began.replace(now).map_or(MEMORY, |began| now - began).as_secs_f64().max(1e-6);
         let weight = 1.0 - (-since / MEMORY.as_secs_f64()).exp();
         self.per_second += weight * (size as f64 / since - self.per_second);
-        now + self.apart(1)
+        now + self.apart(1.0)
     }
 
     /// How far apart batches begin by now. Where what comes is handed out to several, each sees less of it and has to wait
     /// longer for as much: so many times as long, but not where little comes.
     #[must_use]
-    pub fn apart(&self, times: u32) -> Duration {
-        let times = f64::from(times);
+    pub fn apart(&self, times: f64) -> Duration {
         self.most.mul_f64(times * self.per_second / (self.per_second + times * self.half_per_second))
     }
 }
@@ -80,7 +79,7 @@ mod tests {
         let mut pace = Pace::new(MOST, 200);
         let mut apart = |per_second: f64| {
             pace.per_second = per_second;
-            [1, 6].map(|times| pace.apart(times).as_secs_f64() * 1e3)
+            [1.0, 6.0].map(|times| pace.apart(times).as_secs_f64() * 1e3)
         };
         let [alone, shared] = apart(20_000.0);
         assert!(shared > 5.0 * alone && shared < 6.0 * MOST.as_secs_f64() * 1e3, "{alone} {shared}");
