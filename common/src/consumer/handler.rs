@@ -118,12 +118,18 @@ pub trait EffectHandler: Send + Sync + 'static {
 
 /// A handler of either kind, as the consumer sees it: events in, verdicts out.
 pub(crate) trait Process: Send + Sync + 'static {
+    /// Whether somebody outside is waited for. Then the broker is not: nothing is gained if it sends more ahead, and after a
+    /// crash there would be more to be handled one by one.
+    const IS_OUTSIDE: bool;
+
     fn process(&self, judge: &Judge<'_>, events: &[Event]) -> impl Future<Output = Result<Vec<Verdict>, Held>> + Send;
 }
 
 pub(crate) struct InTransaction<H>(pub H);
 
 impl<H: Handler> Process for InTransaction<H> {
+    const IS_OUTSIDE: bool = false;
+
     async fn process(&self, judge: &Judge<'_>, events: &[Event]) -> Result<Vec<Verdict>, Held> {
         judge.split(events, &Handling { handler: &self.0, units: &judge.shared.units }).await
     }
@@ -132,6 +138,8 @@ impl<H: Handler> Process for InTransaction<H> {
 pub(crate) struct ThreeSteps<H>(pub H);
 
 impl<H: EffectHandler> Process for ThreeSteps<H> {
+    const IS_OUTSIDE: bool = true;
+
     async fn process(&self, judge: &Judge<'_>, events: &[Event]) -> Result<Vec<Verdict>, Held> {
         // What nobody has begun somebody else may begin.
         if judge.shared.late.is_cancelled() {

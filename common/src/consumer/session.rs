@@ -138,6 +138,7 @@ impl<P: Process> Consumer<P> {
     async fn session(&self, lane: &Lane, gate: OwnedMutexGuard<()>) -> End {
         let mut gate = Some(gate);
         let mut width = Width::Narrow;
+        let mut small = 0;
         loop {
             let mut intake = match self.consume(lane, width).await {
                 Ok(intake) => intake,
@@ -147,13 +148,23 @@ impl<P: Process> Consumer<P> {
                 Ok(Some(Cancelled::Stop)) => return End::Stopped,
                 Ok(Some(_)) if self.shared.stop.is_cancelled() => return End::Stopped,
                 Ok(Some(Cancelled::Widen(bytes))) => {
-                    width = match Width::of(lane, self.queue, bytes, &self.shared.settings).await {
-                        Ok(wide) => wide,
-                        Err(error) => return End::Lost(error.to_string()),
+                    let settings = &self.shared.settings;
+                    width = if P::IS_OUTSIDE {
+                        Width::Wide(settings.prefetch)
+                    } else {
+                        match Width::after(lane, self.queue, bytes, &mut small, settings).await {
+                            Ok(width) => width,
+                            Err(error) => return End::Lost(error.to_string()),
+                        }
                     };
-                    gate = None;
+                    if width != Width::Narrow {
+                        gate = None;
+                    }
                 }
-                Ok(Some(Cancelled::Narrow)) => width = Width::Narrow,
+                Ok(Some(Cancelled::Narrow)) => {
+                    width = Width::Narrow;
+                    small = 0;
+                }
                 Ok(None) => return End::Lost(intake.why_ended()),
                 Err(end) => return end,
             }
@@ -280,6 +291,10 @@ impl<P: Process> Consumer<P> {
             metrics::histogram!("conveyor_batch_seconds", "queue" => self.queue).record(began.elapsed());
             if cancelled.is_none() && is_new && events < settings.max_events && !intake.has_more() {
                 // Let the next batch grow. After one that was full there is no need to, and what came back stays alone.
+                if next > acknowledge_at {
+                    self.acknowledge(lane, &mut done, &suspects).await?;
+                    unacked = 0;
+                }
                 self.shared.stop.run_until_cancelled(tokio::time::sleep_until(next)).await;
             }
         }

@@ -12,6 +12,9 @@ const DEEP: u16 = 4;
 const MOST: u16 = 2_000;
 /// Parcels above this size are not sent in such numbers, for all of them lie in memory.
 const SMALL_BYTES: usize = 8 * 1024;
+/// After so many small ones, one after the other, those behind them are taken to be small as well. (What has piled up begins
+/// with what came when the line was still quiet, and each parcel was small.)
+const ENOUGH_SMALL: u8 = 8;
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Width {
@@ -29,18 +32,24 @@ impl Width {
         }
     }
 
-    /// What suits a queue whose first parcel has this size. It stays for as long as the session.
-    pub(super) async fn of(
+    /// What suits a queue whose last parcel has this size, after so many small ones. A wide one stays for as long as the
+    /// session.
+    pub(super) async fn after(
         lane: &Lane,
         queue: &str,
         parcel_bytes: usize,
+        small: &mut u8,
         settings: &config::Consumer,
     ) -> Result<Self, BrokerError> {
         if parcel_bytes > SMALL_BYTES {
             return Ok(Self::Wide(settings.prefetch));
         }
         let waiting = lane.look_at(queue).await?.message_count();
-        Ok(Self::Wide(deep(waiting, settings.prefetch)))
+        *small += 1;
+        Ok(match deep(waiting, settings.prefetch) {
+            deep if deep > settings.prefetch && *small < ENOUGH_SMALL => Self::Narrow,
+            wide => Self::Wide(wide),
+        })
     }
 }
 

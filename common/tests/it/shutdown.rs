@@ -1,5 +1,6 @@
 //! A stop in good order: what was delivered is settled, and nothing is delivered again.
 
+use common::config::Consumer;
 use e2e::{
     LONG, Process, assert_clean, eventually,
     obedient::{Deed, WORK, many},
@@ -7,7 +8,10 @@ use e2e::{
 
 use crate::stage::Stage;
 
-const COUNT: usize = 1_000;
+/// Enough to be sent in large numbers.
+const COUNT: usize = 3_000;
+/// More than are handled one at a time, to feel the way.
+const MANY: usize = 20;
 
 #[tokio::test]
 async fn after_sigterm_nothing_is_redelivered() {
@@ -15,7 +19,7 @@ async fn after_sigterm_nothing_is_redelivered() {
     let events = many(COUNT, Deed::Slowly);
     stage.send_each(&events).await;
     let mut worker = Process::spawn("fragile-worker", stage.environment()).await;
-    eventually(LONG, "some are obeyed", async || (!stage.effects().await.is_empty()).then_some(())).await;
+    eventually(LONG, "many are obeyed", async || (stage.effects().await.len() > MANY).then_some(())).await;
     let status = worker.terminate().await;
     assert!(status.success(), "{status}");
     settled(&stage).await;
@@ -27,9 +31,12 @@ async fn a_service_that_is_told_to_stop_settles_what_it_has() {
     let events = many(COUNT, Deed::Slowly);
     stage.send_each(&events).await;
     let worker = stage.work();
-    eventually(LONG, "some are obeyed", async || (!stage.effects().await.is_empty()).then_some(())).await;
+    eventually(LONG, "many are obeyed", async || (stage.effects().await.len() > MANY).then_some(())).await;
+    let before = stage.effects().await.len();
     worker.stop().await;
     settled(&stage).await;
+    let in_hand = stage.effects().await.len() - before;
+    assert!(in_hand > 2 * usize::from(Consumer::default().prefetch), "{in_hand}");
 }
 
 #[tokio::test]
