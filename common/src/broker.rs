@@ -6,6 +6,7 @@ mod publisher;
 pub mod topology;
 mod watch;
 
+pub use ask::Depth;
 pub use connection::{BrokerError, Lane, Link, LinkState};
 pub use publisher::{NotPublished, Publisher};
 pub use watch::watch_depths;

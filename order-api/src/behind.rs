@@ -3,13 +3,13 @@
 //! An order that has heard nothing for long is announced again, for its announcement may have been lost. But where the
 //! workers are behind, or stopped, that is why: what was announced lies in their queue, and to say it again for each of a
 //! hundred thousand orders would only make the queue longer. So it is said again only while nothing waits there that was
-//! not even handed out, and while the broker is there at all; otherwise at the next look. (What was lost in the middle of a
-//! backlog that outlasts the deadline is not said again.) Refunds are few, and asked for again whatever waits.
+//! not even handed out, and while the broker is there at all; otherwise at the next look. (What was lost is not said again
+//! where a backlog lasts until the last look before the deadline.) Refunds are few, and asked for again whatever waits.
 
 use std::time::Duration;
 
 use common::broker::{
-    Link,
+    Depth, Link,
     topology::{INVENTORY_LOCK, PAYMENT_CHARGE},
 };
 use tokio::time::{Instant, timeout};
@@ -21,21 +21,38 @@ const EVERY: Duration = Duration::from_secs(2);
 /// Orders whose time is up do not wait for a broker that does not answer.
 const PATIENCE: Duration = Duration::from_millis(500);
 
+/// What is known of one queue.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+struct Queue {
+    is_behind: bool,
+    /// It had nothing at all, as a queue that cannot answer.
+    was_silent: bool,
+}
+
+impl Queue {
+    const UNKNOWN: Self = Self { is_behind: true, was_silent: false };
+
+    /// What had messages a moment ago has none left only if somebody is there who took them, or if it says so twice.
+    fn then(self, depth: Depth) -> Self {
+        let was_silent = depth == Depth::default();
+        let is_behind = depth.messages > 0 || was_silent && self.is_behind && !self.was_silent;
+        Self { is_behind, was_silent }
+    }
+}
+
 /// Which workers are behind with what orders wait for.
-#[derive(Debug, Clone, Copy)]
+#[derive(Debug, Clone, Copy, Default)]
 pub(crate) struct Behind {
-    lock: bool,
-    charge: bool,
+    lock: Queue,
+    charge: Queue,
 }
 
 impl Behind {
-    const ALL: Self = Self { lock: true, charge: true };
-
     /// Whether what was said last of such an order may not have been heard yet.
     pub(crate) fn with(self, status: Status) -> bool {
         match status {
-            Status::Pending => self.lock,
-            Status::AwaitingPayment => self.charge,
+            Status::Pending => self.lock.is_behind,
+            Status::AwaitingPayment => self.charge.is_behind,
             _ => false,
         }
     }
@@ -44,24 +61,56 @@ impl Behind {
 /// Knows it as of a moment ago, and asks the broker.
 pub(crate) struct Backlog {
     link: Link,
-    known: Option<(Instant, Behind)>,
+    known: Behind,
+    asked: Option<Instant>,
 }
 
 impl Backlog {
     pub(crate) fn new(link: Link) -> Self {
-        Self { link, known: None }
+        Self { link, known: Behind::default(), asked: None }
     }
 
     pub(crate) async fn now(&mut self) -> Behind {
-        if let Some((_, known)) = self.known.filter(|(since, _)| since.elapsed() < EVERY) {
-            return known;
+        if self.asked.is_some_and(|asked| asked.elapsed() < EVERY) {
+            return self.known;
         }
-        let asked = self.link.waiting([INVENTORY_LOCK.name, PAYMENT_CHARGE.name]);
-        let behind = match timeout(PATIENCE, asked).await {
-            Ok(Ok([lock, charge])) => Behind { lock, charge },
-            _ => Behind::ALL,
+        let Behind { lock, charge } = self.known;
+        self.known = match timeout(PATIENCE, self.link.depths(INVENTORY_LOCK.name, PAYMENT_CHARGE.name)).await {
+            Ok(Ok((locking, charging))) => Behind { lock: lock.then(locking), charge: charge.then(charging) },
+            _ => Behind { lock: Queue::UNKNOWN, charge: Queue::UNKNOWN },
         };
-        self.known = Some((Instant::now(), behind));
-        behind
+        self.asked = Some(Instant::now());
+        self.known
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_queue_that_says_nothing_is_believed_the_second_time() {
+        let depth = |messages, consumers| Depth { messages, consumers };
+        let mut queue = Queue::default();
+        let mut is_behind_after = |depth| {
+            queue = queue.then(depth);
+            queue.is_behind
+        };
+        assert!(!is_behind_after(depth(0, 0)));
+        assert!(is_behind_after(depth(7, 0)));
+        assert!(is_behind_after(depth(0, 0)));
+        assert!(!is_behind_after(depth(0, 0)));
+        assert!(is_behind_after(depth(7, 1)));
+        assert!(!is_behind_after(depth(0, 1)));
+        assert!(Queue::UNKNOWN.then(depth(0, 0)).is_behind);
+    }
+
+    #[test]
+    fn each_order_waits_for_one_queue() {
+        let [lock, charge] = [Queue::UNKNOWN, Queue::default()];
+        let waits =
+            |behind: Behind| [Status::Pending, Status::AwaitingPayment, Status::Refunding].map(|s| behind.with(s));
+        assert_eq!(waits(Behind { lock, charge }), [true, false, false]);
+        assert_eq!(waits(Behind { lock: charge, charge: lock }), [false, true, false]);
     }
 }

@@ -91,10 +91,9 @@ async fn look_once(
     stop: &CancellationToken,
 ) -> Result<usize, DbError> {
     let Some(due) = wakeups::first_due(&units.db).await? else { return Ok(0) };
-    let known = async { Ok((caught_up.up_to(due).await?, backlog.now().await)) };
+    let known = async { tokio::join!(caught_up.up_to(due), backlog.now()) };
     match stop.run_until_cancelled(known).await {
-        Some(Ok((now, behind))) => pass(units, times, now, behind).await,
-        Some(Err(error)) => Err(error),
+        Some((now, behind)) => pass(units, times, now?, behind).await,
         None => Ok(0),
     }
 }

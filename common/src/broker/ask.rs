@@ -2,7 +2,7 @@
 //!
 //! Nothing is asked that could be refused: what is refused on one channel ends the connection for all.
 
-use futures_util::future::try_join_all;
+use futures_util::future::try_join;
 use lapin::{
     BasicProperties, Queue,
     options::{BasicPublishOptions, ConfirmSelectOptions, QueueDeclareOptions, QueueDeleteOptions},
@@ -12,6 +12,14 @@ use lapin::{
 use super::connection::{BrokerError, Lane, Link};
 
 const PERSISTENT: u8 = 2;
+
+/// What a queue has. One that has no leader yet, or no time to answer, looks as if it had nothing at all.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Depth {
+    /// Those that were not handed out.
+    pub messages: u32,
+    pub consumers: u32,
+}
 
 impl Link {
     /// How many consumers a queue has. One that is frozen counts until its connection is given up, and what it has in hand
@@ -23,13 +31,13 @@ impl Link {
         Ok(queue.consumer_count())
     }
 
-    /// Which of these queues have messages that were not even handed out: whoever should deal with them is behind, or is not
-    /// there. A queue that has no leader yet looks as if it were empty.
-    pub async fn waiting<const N: usize>(&self, queues: [&str; N]) -> Result<[bool; N], BrokerError> {
+    /// What two queues have.
+    pub async fn depths(&self, one: &str, other: &str) -> Result<(Depth, Depth), BrokerError> {
         let lane = self.lane().await?;
-        let queues = try_join_all(queues.map(|queue| lane.look_at(queue))).await?;
+        let (one, other) = try_join(lane.look_at(one), lane.look_at(other)).await?;
         close(&lane).await;
-        Ok(std::array::from_fn(|i| queues.get(i).is_some_and(|queue| queue.message_count() > 0)))
+        let depth = |queue: Queue| Depth { messages: queue.message_count(), consumers: queue.consumer_count() };
+        Ok((depth(one), depth(other)))
     }
 
     /// Whether this broker still has the token that was left with it under this name.
