@@ -7,7 +7,6 @@ use std::{collections::BTreeSet, process::ExitCode, sync::Arc, time::Duration};
 
 use axum::Router;
 use futures_util::future::BoxFuture;
-#[cfg(not(feature = "fuzzing"))]
 use mimalloc::MiMalloc;
 use nix::sys::resource::{Resource, getrlimit, setrlimit};
 use serde::de::DeserializeOwned;
@@ -36,9 +35,7 @@ use crate::{
     telemetry,
 };
 
-/// A service makes and drops so much for each order that a tenth of its work would otherwise be the allocator's. A
-/// fuzzer brings its own, which sees who asks for too much.
-#[cfg(not(feature = "fuzzing"))]
+/// A service makes and drops so much for each order that a tenth of its work would otherwise be the allocator's.
 #[global_allocator]
 static ALLOCATOR: MiMalloc = MiMalloc;
 
@@ -92,6 +89,8 @@ where
         return refuse(&about, &error);
     }
     raise_file_limit();
+    #[cfg(target_os = "linux")]
+    leave_huge_pages_alone();
     let grace = Duration::from_millis(settings.common.grace_ms);
     let runtime = match runtime(settings.common.threads) {
         Ok(runtime) => runtime,
@@ -133,6 +132,15 @@ fn raise_file_limit() {
         getrlimit(Resource::RLIMIT_NOFILE).and_then(|(_, most)| setrlimit(Resource::RLIMIT_NOFILE, most, most));
     if let Err(error) = raised {
         tracing::warn!(%error, "the limit of open files could not be raised");
+    }
+}
+
+/// The allocator keeps memory in large pieces, of which little is used. Where the system makes huge pages of whatever is
+/// large, a service would take several times as much.
+#[cfg(target_os = "linux")]
+fn leave_huge_pages_alone() {
+    if let Err(error) = nix::sys::prctl::set_thp_disable(true) {
+        tracing::warn!(%error, "huge pages could not be declined; this service may take much more memory");
     }
 }
 
@@ -314,7 +322,8 @@ impl Service {
         &self.shared.stop
     }
 
-    /// The connection on which this service consumes, for one that takes more than events from work queues.
+    /// The connection on which this service consumes: for one that takes more than events from work queues, or asks what must
+    /// be answered even while the broker takes no messages from the other one.
     #[must_use]
     pub fn consuming(&self) -> &Link {
         &self.shared.link
