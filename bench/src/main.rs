@@ -120,7 +120,7 @@ struct Arguments {
     /// first
     #[arg(long, value_delimiter = ',', value_name = "LIST", value_parser = clap::value_parser!(u64).range(1..=10_000_000))]
     backlogs: Vec<u64>,
-    /// Everything there is, in about 25 minutes; writes REPORT.md and its pictures into this crate's folder
+    /// Everything there is, in about 40 minutes; writes REPORT.md and its pictures into this crate's folder
     #[arg(long)]
     report: bool,
     /// With --report: small numbers, to see that it works; written somewhere else
