@@ -1,4 +1,5 @@
-//! How taken the processors are: the share of time in which somebody who could have gone on waited for one.
+//! How taken the processors of this machine are: the share of time in which somebody who could have gone on waited for one.
+//! (It is the machine's, also in a container that may use only a part of it.)
 
 use std::{
     fs,
@@ -24,12 +25,16 @@ impl Pressure {
             && let Some(waited) = fs::read_to_string(SOURCE).ok().as_deref().and_then(waited)
         {
             if let Some((then, before)) = self.looked {
-                self.share = (waited.saturating_sub(before).as_secs_f64() / (now - then).as_secs_f64()).min(1.0);
+                self.share = share(before, waited, now - then);
             }
             self.looked = Some((now, waited));
         }
         self.share
     }
+}
+
+fn share(before: Duration, waited: Duration, over: Duration) -> f64 {
+    (waited.saturating_sub(before).as_secs_f64() / over.as_secs_f64()).min(1.0)
 }
 
 /// For how long somebody has waited so far: `some avg10=0.72 avg60=1.80 avg300=15.35 total=4463104013`, in microseconds.
@@ -53,9 +58,12 @@ mod tests {
     }
 
     #[test]
-    fn it_is_a_share() {
-        let mut pressure = Pressure::default();
-        assert_eq!(pressure.share(), 0.0);
-        assert!((0.0..=1.0).contains(&pressure.share()));
+    fn it_is_the_share_of_time_since_the_last_look() {
+        let ms = Duration::from_millis;
+        assert_eq!(share(ms(1_000), ms(1_125), ms(250)), 0.5);
+        assert_eq!(share(ms(1_000), ms(1_000), ms(250)), 0.0);
+        // Two counters that do not tick together, and one that began anew.
+        assert_eq!(share(ms(1_000), ms(1_300), ms(250)), 1.0);
+        assert_eq!(share(ms(1_000), ms(10), ms(250)), 0.0);
     }
 }

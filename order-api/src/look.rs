@@ -91,9 +91,11 @@ async fn look_once(
     stop: &CancellationToken,
 ) -> Result<usize, DbError> {
     let Some(due) = wakeups::first_due(&units.db).await? else { return Ok(0) };
-    let known = async { tokio::join!(caught_up.up_to(due), backlog.now()) };
+    // One after the other: to catch up may take long, and what was behind before that says nothing.
+    let known = async { Ok((caught_up.up_to(due).await?, backlog.now().await)) };
     match stop.run_until_cancelled(known).await {
-        Some((now, behind)) => pass(units, times, now?, behind).await,
+        Some(Ok((now, behind))) => pass(units, times, now, behind).await,
+        Some(Err(error)) => Err(error),
         None => Ok(0),
     }
 }

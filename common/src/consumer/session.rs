@@ -25,7 +25,7 @@ use super::{
     peers::Peers,
     report::Reporting,
     settle,
-    width::Width,
+    width::{Felt, Width},
 };
 use crate::{
     backoff::Backoff,
@@ -138,7 +138,7 @@ impl<P: Process> Consumer<P> {
     async fn session(&self, lane: &Lane, gate: OwnedMutexGuard<()>) -> End {
         let mut gate = Some(gate);
         let mut width = Width::Narrow;
-        let mut small = 0;
+        let mut felt = Felt::default();
         loop {
             let mut intake = match self.consume(lane, width).await {
                 Ok(intake) => intake,
@@ -152,7 +152,7 @@ impl<P: Process> Consumer<P> {
                     width = if P::IS_OUTSIDE {
                         Width::Wide(settings.prefetch)
                     } else {
-                        match Width::after(lane, self.queue, bytes, &mut small, settings).await {
+                        match Width::after(lane, self.queue, bytes, &mut felt, settings).await {
                             Ok(width) => width,
                             Err(error) => return End::Lost(error.to_string()),
                         }
@@ -163,7 +163,7 @@ impl<P: Process> Consumer<P> {
                 }
                 Ok(Some(Cancelled::Narrow)) => {
                     width = Width::Narrow;
-                    small = 0;
+                    felt = Felt::default();
                 }
                 Ok(None) => return End::Lost(intake.why_ended()),
                 Err(end) => return end,
