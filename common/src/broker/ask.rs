@@ -4,7 +4,7 @@
 
 use futures_util::future::try_join;
 use lapin::{
-    BasicProperties, Queue,
+    BasicProperties,
     options::{BasicPublishOptions, ConfirmSelectOptions, QueueDeclareOptions, QueueDeleteOptions},
     types::FieldTable,
 };
@@ -26,18 +26,17 @@ impl Link {
     /// goes back to the queue in the same step. None, too, where the queue itself does not answer.
     pub async fn consumers(&self, queue: &str) -> Result<u32, BrokerError> {
         let lane = self.lane().await?;
-        let queue = lane.look_at(queue).await?;
+        let depth = lane.look_at(queue).await?;
         close(&lane).await;
-        Ok(queue.consumer_count())
+        Ok(depth.consumers)
     }
 
     /// What two queues have.
     pub async fn depths(&self, one: &str, other: &str) -> Result<(Depth, Depth), BrokerError> {
         let lane = self.lane().await?;
-        let (one, other) = try_join(lane.look_at(one), lane.look_at(other)).await?;
+        let depths = try_join(lane.look_at(one), lane.look_at(other)).await?;
         close(&lane).await;
-        let depth = |queue: Queue| Depth { messages: queue.message_count(), consumers: queue.consumer_count() };
-        Ok((depth(one), depth(other)))
+        Ok(depths)
     }
 
     /// Whether this broker still has the token that was left with it under this name.
@@ -67,10 +66,11 @@ impl Link {
 }
 
 impl Lane {
-    /// How many messages and consumers a queue has by now.
-    pub(crate) async fn look_at(&self, queue: &str) -> Result<Queue, BrokerError> {
+    /// What a queue has by now.
+    pub(crate) async fn look_at(&self, queue: &str) -> Result<Depth, BrokerError> {
         let options = QueueDeclareOptions { passive: true, durable: true, ..Default::default() };
-        self.ask(self.channel.queue_declare(queue.into(), options, FieldTable::default())).await
+        let queue = self.ask(self.channel.queue_declare(queue.into(), options, FieldTable::default())).await?;
+        Ok(Depth { messages: queue.message_count(), consumers: queue.consumer_count() })
     }
 }
 

@@ -21,6 +21,7 @@ const WORTH_SHARING: Duration = Duration::from_millis(1);
 const LONGER: f64 = 12.0;
 /// From which share of pressed time on they wait longer, and where they wait longest. (It is less once they do.)
 const PRESSED: [f64; 2] = [0.35, 0.55];
+/// No longer than that: orders wait meanwhile.
 const MOST: Duration = Duration::from_millis(100);
 
 pub(super) struct Peers {

@@ -41,7 +41,7 @@ impl Width {
         settings: &config::Consumer,
     ) -> Result<Self, BrokerError> {
         if felt.small == 0 && parcel_bytes <= SMALL_BYTES {
-            felt.deep = deep(lane.look_at(queue).await?.message_count(), settings.prefetch);
+            felt.deep = deep(lane.look_at(queue).await?.messages, settings.prefetch);
         }
         Ok(felt.after(parcel_bytes, settings.prefetch))
     }
