@@ -3,6 +3,7 @@
 //! A token is a JWT. Which algorithm a key is good for is written beside the key, never taken from a token.
 
 mod keys;
+mod known;
 
 use std::sync::Arc;
 
@@ -13,6 +14,7 @@ use axum::{
 use jsonwebtoken::{Algorithm, DecodingKey, Validation, errors::ErrorKind};
 use serde::Deserialize;
 
+use self::known::{Known, Mark};
 use crate::{
     config::{self, ConfigError},
     http::{Problem, Visit, codes},
@@ -110,6 +112,8 @@ impl From<BadToken> for Problem {
 struct Claims {
     sub: String,
     scope: Option<String>,
+    /// Any number will do.
+    exp: f64,
 }
 
 /// A key that tokens may be signed with, and everything that such a token must satisfy.
@@ -122,11 +126,18 @@ struct Key {
 
 /// All keys that tokens may be signed with: several, so that they can be exchanged without a gap.
 #[derive(Clone)]
-pub struct Tokens(Arc<Vec<Key>>);
+pub struct Tokens(Arc<Keys>);
+
+struct Keys {
+    all: Vec<Key>,
+    leeway_s: u64,
+    known: Known,
+}
 
 impl Tokens {
     pub fn new(settings: &config::Auth) -> Result<Self, ConfigError> {
-        keys::read(settings).map(|keys| Self(Arc::new(keys)))
+        let all = keys::read(settings)?;
+        Ok(Self(Arc::new(Keys { all, leeway_s: settings.leeway_s, known: Known::default() })))
     }
 
     /// Whose token it is, if it is in order.
@@ -134,6 +145,20 @@ impl Tokens {
         if token.len() > LONGEST_TOKEN {
             return Err(BadToken::Invalid);
         }
+        let Keys { leeway_s, known, .. } = &*self.0;
+        let mark = Mark::of(token);
+        if let Some(caller) = known.get(&mark, jsonwebtoken::get_current_timestamp() as f64) {
+            return Ok(caller);
+        }
+        let claims = self.verify(token)?;
+        let until = claims.exp + *leeway_s as f64;
+        let caller = caller(claims)?;
+        known.put(mark, caller.clone(), until);
+        Ok(caller)
+    }
+
+    /// What the token says, if one of the keys has signed it and it is for now and for us.
+    fn verify(&self, token: &str) -> Result<Claims, BadToken> {
         let header = jsonwebtoken::decode_header(token).map_err(|_| BadToken::Invalid)?;
         // What must be understood, by its issuer's word, and is not understood here.
         if header.crit.is_some() {
@@ -143,9 +168,9 @@ impl Tokens {
             key.algorithm == header.alg && (header.kid.is_none() || key.id.is_none() || key.id == header.kid)
         };
         let mut refusal = BadToken::Invalid;
-        for key in self.0.iter().filter(may_have_signed) {
+        for key in self.0.all.iter().filter(may_have_signed) {
             match jsonwebtoken::decode::<Claims>(token, &key.key, &key.validation) {
-                Ok(decoded) => return caller(decoded.claims),
+                Ok(decoded) => return Ok(decoded.claims),
                 Err(error) if matches!(error.kind(), ErrorKind::ExpiredSignature) => refusal = BadToken::Expired,
                 Err(_) => {}
             }
@@ -154,7 +179,7 @@ impl Tokens {
     }
 }
 
-fn caller(Claims { sub, scope }: Claims) -> Result<Caller, BadToken> {
+fn caller(Claims { sub, scope, .. }: Claims) -> Result<Caller, BadToken> {
     let user_id = UserId::try_from(sub).map_err(|_| BadToken::Invalid)?;
     let scopes = match scope {
         Some(scope) => scope.split(' ').filter_map(Scope::named).collect(),

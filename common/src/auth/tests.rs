@@ -72,6 +72,26 @@ fn time_counts_with_a_small_leeway() {
 }
 
 #[test]
+fn to_know_a_token_is_not_to_know_one_that_resembles_it() {
+    let tokens = Tokens::new(&settings(&[("main", SECRET)])).unwrap();
+    let token = signed(None, &claims(json!({})), SECRET);
+    let caller = tokens.check(&token);
+    assert!(caller.is_ok());
+    assert_eq!(tokens.check(&token), caller);
+    let (said, signature) = token.rsplit_once('.').unwrap();
+    let staff = signed(None, &claims(json!({"scope": "staff"})), OTHER_SECRET);
+    let (says_more, _) = staff.rsplit_once('.').unwrap();
+    for forged in [format!("{says_more}.{signature}"), format!("{said}."), format!("{token}="), staff.clone()] {
+        assert_eq!(tokens.check(&forged), Err(BadToken::Invalid), "{forged}");
+        // Nor is it known the second time.
+        assert_eq!(tokens.check(&forged), Err(BadToken::Invalid), "{forged}");
+    }
+    // Whoever has signed it, it was long ago.
+    let expired = signed(None, &json!({"sub": "u", "exp": 1}), SECRET);
+    assert_eq!([tokens.check(&expired), tokens.check(&expired)], [Err(BadToken::Expired), Err(BadToken::Expired)]);
+}
+
+#[test]
 fn what_lacks_a_claim_or_is_for_somebody_else_is_refused() {
     for change in [
         json!({"exp": null}),
