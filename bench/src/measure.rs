@@ -1,6 +1,6 @@
 //! What the system says about processes (`/proc`), and quantiles.
 
-use std::{collections::HashMap, fs};
+use std::{collections::HashMap, fmt::Display, fs};
 
 use hdrhistogram::Histogram;
 use serde::Serialize;
@@ -16,8 +16,9 @@ struct Stat {
     children_ticks: u64,
 }
 
-fn stat(pid: i32) -> Option<Stat> {
-    let text = fs::read_to_string(format!("/proc/{pid}/stat")).ok()?;
+/// Of a process, by its id, or of what else has a folder there.
+fn stat(of: impl Display) -> Option<Stat> {
+    let text = fs::read_to_string(format!("/proc/{of}/stat")).ok()?;
     // The name, in brackets, may hold anything: read on from its end.
     let fields: Vec<&str> = text.rsplit_once(')')?.1.split_whitespace().collect();
     let ticks = |from: usize| {
@@ -57,6 +58,11 @@ pub fn cpu_seconds(root: i32) -> f64 {
 /// CPU seconds used so far by the process itself.
 pub fn cpu_seconds_alone(pid: i32) -> Option<f64> {
     stat(pid).map(|stat| stat.own_ticks as f64 / TICKS_PER_SECOND)
+}
+
+/// CPU seconds used so far by this thread, whatever others of the process do.
+pub fn cpu_seconds_of_this_thread() -> Option<f64> {
+    stat("thread-self").map(|stat| stat.own_ticks as f64 / TICKS_PER_SECOND)
 }
 
 /// The time of all processors together, since the machine started.
