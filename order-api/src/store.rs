@@ -49,7 +49,7 @@ pub(crate) fn insert(tx: &mut Tx, orders: &[&NewOrder], times: &Times) -> Result
     );
     wakeups::insert(tx, times.first_look_ms(), ids.clone());
     tx.write(
-        "INSERT INTO history (order_id, version, status, cause) SELECT id, 1, 'pending', 'order.created' FROM unnest($1::uuid[]) AS id",
+        "INSERT INTO history (order_id, version, status, cause) SELECT unnest($1::uuid[]), 1, 'pending', 'order.created'",
         params![ids],
     );
     Ok(())

@@ -205,13 +205,11 @@ impl Work {
             .await?
             .try_get(0)?;
         let numbered = || keys.iter().enumerate().map(|(i, (name, of))| (i + 1, name, of));
-        let arrays: Vec<String> = numbered().map(|(i, _, of)| format!("${i}::{of}[]")).collect();
-        let names: Vec<String> = numbered().map(|(i, ..)| format!("k{i}")).collect();
+        let arrays: Vec<String> = numbered().map(|(i, _, of)| format!("unnest(${i}::{of}[]) AS k{i}")).collect();
         let equal: Vec<String> = numbered().map(|(i, name, _)| format!("t.{name} = u.k{i}")).collect();
         let sql = format!(
-            "UPDATE {table} AS t SET {column} = t.{column} FROM unnest({}) AS u ({}) WHERE {}",
+            "UPDATE {table} AS t SET {column} = t.{column} FROM (SELECT {}) AS u WHERE {}",
             arrays.join(", "),
-            names.join(", "),
             equal.join(" AND ")
         );
         self.statements.push((Kind::Update, sql));
@@ -230,8 +228,8 @@ impl Work {
             Kind::Insert,
             format!(
                 "INSERT INTO {schema}.outbox (id, exchange, routing_key, kind, body, locked_until)
-                 SELECT u.id, u.exchange, u.routing_key, u.kind, u.body, clock_timestamp() + interval '30 seconds'
-                 FROM unnest($1::uuid[], $2::text[], $3::text[], $4::text[], $5::bytea[]) AS u (id, exchange, routing_key, kind, body)"
+                 SELECT unnest($1::uuid[]), unnest($2::text[]), unnest($3::text[]), unnest($4::text[]), unnest($5::bytea[]),
+                        clock_timestamp() + interval '30 seconds'"
             ),
         ));
         self.statements.push((Kind::Delete, format!("DELETE FROM {schema}.outbox WHERE id = ANY ($1)")));

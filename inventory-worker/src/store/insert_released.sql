@@ -1,5 +1,5 @@
 INSERT INTO reservations (holder, state, version)
 SELECT u.holder, 'released', u.version
-FROM unnest($1::text[], $2::int[]) AS u (holder, version)
+FROM (SELECT unnest($1::text[]) AS holder, unnest($2::int[]) AS version) AS u
 ON CONFLICT DO NOTHING
 RETURNING holder

@@ -1,7 +1,9 @@
 -- Locks in sorted order before it writes, so that two batches cannot deadlock.
 WITH moves AS (
     SELECT u.product_id, u.on_hand, u.reserved
-    FROM unnest($1::text[], $2::bigint[], $3::bigint[]) AS u (product_id, on_hand, reserved)
+    FROM (
+        SELECT unnest($1::text[]) AS product_id, unnest($2::bigint[]) AS on_hand, unnest($3::bigint[]) AS reserved
+    ) AS u
 ),
 locked AS (
     SELECT p.product_id FROM products AS p WHERE p.product_id = ANY ($1) ORDER BY p.product_id FOR UPDATE

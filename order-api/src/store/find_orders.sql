@@ -4,7 +4,7 @@ SELECT o.id, o.user_id, o.status, o.version, o.amount, o.transaction_id, o.deadl
 FROM (
     -- The timeline's key answers this by itself; as long as nothing happens, no row is touched.
     SELECT DISTINCT step.order_id
-    FROM unnest($1::uuid[], $2::integer[]) AS known (order_id, version)
+    FROM (SELECT unnest($1::uuid[]) AS order_id, unnest($2::integer[]) AS version) AS known
     JOIN history AS step ON step.order_id = known.order_id AND step.version > known.version
 ) AS moved
 JOIN orders AS o ON o.id = moved.order_id

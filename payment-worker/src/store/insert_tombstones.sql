@@ -1,1 +1,1 @@
-INSERT INTO dues (holder, off) SELECT u.holder, true FROM unnest($1::text[]) AS u (holder) ON CONFLICT DO NOTHING
+INSERT INTO dues (holder, off) SELECT unnest($1::text[]), true ON CONFLICT DO NOTHING

@@ -1,6 +1,6 @@
 WITH u AS (
-    SELECT * FROM unnest($1::uuid[], $2::text[], $3::text[], $4::bigint[], $5::timestamptz[])
-        AS u (id, holder, user_id, amount, deadline)
+    SELECT unnest($1::uuid[]) AS id, unnest($2::text[]) AS holder, unnest($3::text[]) AS user_id,
+           unnest($4::bigint[]) AS amount, unnest($5::timestamptz[]) AS deadline
 ), noted AS (
     INSERT INTO dues (holder, user_id, amount, deadline) SELECT holder, user_id, amount, deadline FROM u
 )

@@ -4,4 +4,4 @@ WITH notice AS (
 )
 INSERT INTO notice_sends (notice, way, target)
 SELECT notice.id, to_send.way, to_send.target
-FROM notice, unnest($4::text[], $5::text[]) AS to_send (way, target)
+FROM notice, (SELECT unnest($4::text[]) AS way, unnest($5::text[]) AS target) AS to_send

@@ -4,7 +4,10 @@ UPDATE letters AS l SET
     state = 'failed', state_since = now(), version = l.version + 1, last_seen = now(),
     died_at = greatest(l.died_at, u.died_at), death = u.death, reason = u.reason, service = u.service, group_key = u.group_key,
     terms = ARRAY(SELECT term FROM unnest(l.terms) AS term WHERE term NOT LIKE 'w:%') || string_to_array(u.words, E'\x1f')
-FROM unnest($1::uuid[], $2::uuid[], $3::timestamptz[], $4::text[], $5::text[], $6::text[], $7::uuid[], $8::text[])
-    AS u (letter, retry_id, died_at, death, reason, service, group_key, words)
+FROM (
+    SELECT unnest($1::uuid[]) AS letter, unnest($2::uuid[]) AS retry_id, unnest($3::timestamptz[]) AS died_at,
+           unnest($4::text[]) AS death, unnest($5::text[]) AS reason, unnest($6::text[]) AS service,
+           unnest($7::uuid[]) AS group_key, unnest($8::text[]) AS words
+) AS u
 WHERE l.id = u.letter AND l.retry_id = u.retry_id
     AND (l.state IN ('retrying', 'failed') OR (l.state = 'done' AND l.queue = 'unroutable'))

@@ -8,13 +8,14 @@ SELECT
     u.id, u.group_key, u.queue, u.exchange, u.routing_key, u.event_id, u.kind, u.subject,
     string_to_array(u.users, E'\x1f'), string_to_array(u.products, E'\x1f'), u.death, u.reason, u.service, u.attempts,
     u.readable, u.body_bytes, u.died_at, now(), now(), string_to_array(u.terms, E'\x1f'), now()
-FROM unnest(
-    $1::uuid[], $2::uuid[], $3::text[], $4::text[], $5::text[], $6::uuid[], $7::text[], $8::text[], $9::text[], $10::text[],
-    $11::text[], $12::text[], $13::text[], $14::int[], $15::bool[], $16::int[], $17::timestamptz[], $18::text[]
-) AS u (
-    id, group_key, queue, exchange, routing_key, event_id, kind, subject, users, products, death, reason, service, attempts,
-    readable, body_bytes, died_at, terms
-)
+FROM (
+    SELECT unnest($1::uuid[]) AS id, unnest($2::uuid[]) AS group_key, unnest($3::text[]) AS queue,
+           unnest($4::text[]) AS exchange, unnest($5::text[]) AS routing_key, unnest($6::uuid[]) AS event_id,
+           unnest($7::text[]) AS kind, unnest($8::text[]) AS subject, unnest($9::text[]) AS users,
+           unnest($10::text[]) AS products, unnest($11::text[]) AS death, unnest($12::text[]) AS reason,
+           unnest($13::text[]) AS service, unnest($14::int[]) AS attempts, unnest($15::bool[]) AS readable,
+           unnest($16::int[]) AS body_bytes, unnest($17::timestamptz[]) AS died_at, unnest($18::text[]) AS terms
+) AS u
 ON CONFLICT (id) DO UPDATE SET
     group_key = excluded.group_key, event_id = excluded.event_id, kind = excluded.kind, subject = excluded.subject,
     users = excluded.users, products = excluded.products, death = excluded.death, reason = excluded.reason,

@@ -10,5 +10,5 @@ WITH counted AS (
     RETURNING key, attempts, since
 )
 SELECT greatest(1, extract(epoch FROM since + make_interval(mins => $3) - now())::integer)
-FROM counted JOIN unnest($1::bytea[], $2::integer[]) AS bound (key, attempts) USING (key)
+FROM counted JOIN (SELECT unnest($1::bytea[]) AS key, unnest($2::integer[]) AS attempts) AS bound USING (key)
 WHERE counted.attempts > bound.attempts
