@@ -112,7 +112,7 @@ impl From<BadToken> for Problem {
 struct Claims {
     sub: String,
     scope: Option<String>,
-    /// Any number will do.
+    /// Fractions of a second are allowed.
     exp: f64,
 }
 
@@ -130,14 +130,12 @@ pub struct Tokens(Arc<Keys>);
 
 struct Keys {
     all: Vec<Key>,
-    leeway_s: u64,
     known: Known,
 }
 
 impl Tokens {
     pub fn new(settings: &config::Auth) -> Result<Self, ConfigError> {
-        let all = keys::read(settings)?;
-        Ok(Self(Arc::new(Keys { all, leeway_s: settings.leeway_s, known: Known::default() })))
+        keys::read(settings).map(|all| Self(Arc::new(Keys { all, known: Known::default() })))
     }
 
     /// Whose token it is, if it is in order.
@@ -145,20 +143,20 @@ impl Tokens {
         if token.len() > LONGEST_TOKEN {
             return Err(BadToken::Invalid);
         }
-        let Keys { leeway_s, known, .. } = &*self.0;
         let mark = Mark::of(token);
-        if let Some(caller) = known.get(&mark, jsonwebtoken::get_current_timestamp() as f64) {
+        if let Some(caller) = self.0.known.get(&mark, jsonwebtoken::get_current_timestamp() as f64) {
             return Ok(caller);
         }
-        let claims = self.verify(token)?;
-        let until = claims.exp + *leeway_s as f64;
+        let (claims, leeway_s) = self.verify(token)?;
+        let until = claims.exp + leeway_s as f64;
         let caller = caller(claims)?;
-        known.put(mark, caller.clone(), until);
+        self.0.known.put(mark, caller.clone(), until);
         Ok(caller)
     }
 
-    /// What the token says, if one of the keys has signed it and it is for now and for us.
-    fn verify(&self, token: &str) -> Result<Claims, BadToken> {
+    /// What the token says, if one of the keys has signed it and it is for now and for us; and by how many seconds its end
+    /// may be overrun.
+    fn verify(&self, token: &str) -> Result<(Claims, u64), BadToken> {
         let header = jsonwebtoken::decode_header(token).map_err(|_| BadToken::Invalid)?;
         // What must be understood, by its issuer's word, and is not understood here.
         if header.crit.is_some() {
@@ -170,7 +168,7 @@ impl Tokens {
         let mut refusal = BadToken::Invalid;
         for key in self.0.all.iter().filter(may_have_signed) {
             match jsonwebtoken::decode::<Claims>(token, &key.key, &key.validation) {
-                Ok(decoded) => return Ok(decoded.claims),
+                Ok(decoded) => return Ok((decoded.claims, key.validation.leeway)),
                 Err(error) if matches!(error.kind(), ErrorKind::ExpiredSignature) => refusal = BadToken::Expired,
                 Err(_) => {}
             }

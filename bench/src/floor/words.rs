@@ -88,7 +88,7 @@ mod tests {
         let kind = event.kind.clone();
         let sample: Sample = [(kind.clone(), vec![serde_json::to_string(&event).unwrap()])].into();
         let published = [Published { kind, messages: 10, events: 1_000, queues: 2 }];
-        let [signed, unsigned] = [true, false].map(|signed| words(&sample, &published, 1_000, signed).unwrap());
+        let [signed, unsigned] = [true, false].map(|signed| words(&sample, &published, 10_000, signed).unwrap());
         assert!(signed > unsigned, "{signed} {unsigned}");
     }
 }

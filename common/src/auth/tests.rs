@@ -75,9 +75,8 @@ fn time_counts_with_a_small_leeway() {
 fn to_know_a_token_is_not_to_know_one_that_resembles_it() {
     let tokens = Tokens::new(&settings(&[("main", SECRET)])).unwrap();
     let token = signed(None, &claims(json!({})), SECRET);
-    let caller = tokens.check(&token);
-    assert!(caller.is_ok());
-    assert_eq!(tokens.check(&token), caller);
+    let caller = tokens.check(&token).unwrap();
+    assert_eq!(tokens.check(&token), Ok(caller.clone()));
     let (said, signature) = token.rsplit_once('.').unwrap();
     let staff = signed(None, &claims(json!({"scope": "staff"})), OTHER_SECRET);
     let (says_more, _) = staff.rsplit_once('.').unwrap();
@@ -89,6 +88,24 @@ fn to_know_a_token_is_not_to_know_one_that_resembles_it() {
     // Whoever has signed it, it was long ago.
     let expired = signed(None, &json!({"sub": "u", "exp": 1}), SECRET);
     assert_eq!([tokens.check(&expired), tokens.check(&expired)], [Err(BadToken::Expired), Err(BadToken::Expired)]);
+}
+
+#[test]
+fn a_token_is_known_no_longer_than_it_is_good() {
+    let tokens = Tokens::new(&settings(&[("main", SECRET)])).unwrap();
+    let Tokens(keys) = &tokens;
+    let exp = get_current_timestamp() + 60;
+    let token = signed(None, &claims(json!({"exp": exp})), SECRET);
+    let mark = Mark::of(&token);
+    let caller = tokens.check(&token).unwrap();
+    assert_eq!(keys.known.get(&mark, exp as f64 + 29.0), Some(caller.clone()));
+    assert_eq!(keys.known.get(&mark, exp as f64 + 30.0), None);
+
+    // What is known of others, and for how long, is what is believed of them.
+    for (until, is_believed) in [(1.0, false), (exp as f64, true)] {
+        keys.known.put(Mark::of("another"), caller.clone(), until);
+        assert_eq!(tokens.check("another").is_ok(), is_believed, "{until}");
+    }
 }
 
 #[test]

@@ -9,7 +9,7 @@ use jsonwebtoken::{Algorithm, EncodingKey, crypto};
 use serde_json::Value;
 
 use crate::{
-    auth::{Scope, Tokens},
+    auth::{BadToken, Scope, Tokens},
     config::{Auth, Key},
 };
 
@@ -31,7 +31,12 @@ pub fn token(bytes: &[u8]) {
         return;
     };
     let (header, claims) = (&bytes[..nul], &bytes[nul + 1..]);
-    let Ok(caller) = TOKENS.check(&signed(header, claims)) else { return };
+    let token = signed(header, claims);
+    let Ok(caller) = TOKENS.check(&token) else { return };
+    match TOKENS.check(&token) {
+        Ok(known) => assert_eq!(known, caller),
+        Err(bad) => assert_eq!(bad, BadToken::Expired, "it was good a moment ago"),
+    }
     // What nobody reads may be no text.
     let read = |bytes| serde_json::from_slice::<Value>(bytes).ok();
     let (Some(header), Some(claims)) = (read(header), read(claims)) else { return };

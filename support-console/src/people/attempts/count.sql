@@ -1,7 +1,7 @@
 -- One more attempt under each of these keys; of those of which there are too many, when they begin to count anew.
 WITH counted AS (
     INSERT INTO login_attempts AS known (key, attempts)
-    SELECT key, 1 FROM unnest($1::bytea[]) AS key
+    SELECT unnest($1::bytea[]) AS key, 1
     -- Always in one order, so that two attempts do not wait for each other.
     ORDER BY key
     ON CONFLICT (key) DO UPDATE SET
