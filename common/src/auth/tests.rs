@@ -76,7 +76,7 @@ fn to_know_a_token_is_not_to_know_one_that_resembles_it() {
     let tokens = Tokens::new(&settings(&[("main", SECRET)])).unwrap();
     let token = signed(None, &claims(json!({})), SECRET);
     let caller = tokens.check(&token).unwrap();
-    assert_eq!(tokens.check(&token), Ok(caller.clone()));
+    assert_eq!(tokens.check(&token), Ok(caller));
     let (said, signature) = token.rsplit_once('.').unwrap();
     let staff = signed(None, &claims(json!({"scope": "staff"})), OTHER_SECRET);
     let (says_more, _) = staff.rsplit_once('.').unwrap();
