@@ -53,7 +53,7 @@ struct Page {
 impl Page {
     fn write(&mut self, command: &str, report: &Report, kept: &str) {
         self.say("# Conveyor in figures\n");
-        self.say(&format!("Made by `{command}`; every figure here is of that one run.\n"));
+        self.say(&format!("Made by `{command}`; every figure is of that one run, but for those that people have written below.\n"));
         for line in &report.machine {
             self.say(&format!("- {line}"));
         }
@@ -135,7 +135,7 @@ impl Page {
             &["CPU seconds per 1,000 orders", "the line"],
             line.iter().map(|(name, seconds)| vec![(*name).to_owned(), format!("{seconds:.4}")]),
         );
-        for run in report.runs().filter(|run| run.disk.is_some_and(|disk| disk.one.max_ms > 50.0)).take(12) {
+        for run in report.runs().filter(|run| run.disk.is_some_and(|disk| disk.one.max_ms > 50.0)) {
             let most = run.disk.map_or(0.0, |disk| disk.one.max_ms);
             self.say(&format!(
                 "- {}: a small write to the disk took up to {most:.0} ms, and so did commits.",

@@ -176,7 +176,7 @@ impl Work {
             self.rows.updated += updates * slice.rows;
             return Ok(());
         }
-        // In the select list, where columns are opened faster, whole rows take longer: each of their columns is looked for.
+        // Not in the select list, which is faster for columns: there, each column of a whole row is searched for in it.
         let sql = format!("INSERT INTO {table} OVERRIDING SYSTEM VALUE SELECT * FROM unnest($1::{table}[])");
         self.statements.push((Kind::Insert, sql));
         let insert = self.statements.len() - 1;
