@@ -53,7 +53,9 @@ struct Page {
 impl Page {
     fn write(&mut self, command: &str, report: &Report, kept: &str) {
         self.say("# Conveyor in figures\n");
-        self.say(&format!("Made by `{command}`; every figure is of that one run, but for those that people have written below.\n"));
+        self.say(&format!(
+            "Made by `{command}`; every figure is of that one run, but for those that people have written below.\n"
+        ));
         for line in &report.machine {
             self.say(&format!("- {line}"));
         }
