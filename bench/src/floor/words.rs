@@ -24,7 +24,7 @@ pub fn words(sample: &Sample, published: &[Published], orders: usize, signed: bo
             (bodies(events, published), published.queues)
         })
         .collect();
-    let customers = if signed { customers()? } else { Vec::new() };
+    let customers = signed.then(customers).transpose()?;
     let used = || measure::cpu_seconds_of_this_thread().context("no CPU time");
     let before = used()?;
     for (bodies, readers) in &all {
@@ -41,7 +41,7 @@ pub fn words(sample: &Sample, published: &[Published], orders: usize, signed: bo
             ensure!(!written.is_empty(), "a message without events");
         }
     }
-    if signed {
+    if let Some(customers) = customers {
         check(&customers, orders)?;
     }
     Ok((used()? - before) * 1e3 / orders as f64)
