@@ -9,13 +9,14 @@ use clap::Args;
 use crate::say;
 use crate::servers::{self, Server};
 use crate::services;
+use crate::sign;
 use crate::site::{Site, lock};
 
 /// Stops everything that `up` started; data are kept
 #[derive(Args)]
 #[command(verbatim_doc_comment)]
 pub struct Arguments {
-    /// Remove the data too: database, queues, passwords, logs
+    /// Remove the data too: database, queues, passwords, keys, logs
     #[arg(long)]
     purge: bool,
 }
@@ -36,6 +37,7 @@ pub fn run(arguments: &Arguments) -> Result<ExitCode> {
         if site.variables_file().exists() {
             fs::remove_file(site.variables_file())?;
         }
+        sign::remove_keys(&site)?;
         say::step("data removed");
     }
     Ok(ExitCode::SUCCESS)

@@ -141,7 +141,8 @@ fn tell(arguments: &Arguments, placed: &Placed, world: &World, cards: Vec<String
             return Ok(if as_wanted { ExitCode::SUCCESS } else { ExitCode::FAILURE });
         }
         if !arguments.watch && began.elapsed() > Duration::from_secs(arguments.wait) {
-            bail!("no outcome within {} s; it is `{status}`", arguments.wait);
+            let unpaid = if status == "awaiting_payment" && is_left { ": nobody has paid; --card pays" } else { "" };
+            bail!("no outcome within {} s; it is `{status}`{unpaid}", arguments.wait);
         }
         if signals::pause(GLANCE).is_err() {
             return Ok(ExitCode::SUCCESS);

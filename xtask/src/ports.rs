@@ -69,7 +69,7 @@ pub fn require_free(port: u16, wanted_by: &str) -> Result<()> {
         }
         if patience == CONNECTION && began.elapsed() < GLANCE {
             say::step(format!(
-                "port {port}, for {wanted_by}: a connection just happens to use it, waiting for its end"
+                "port {port}, for {wanted_by}: a connection just happens to use it; waiting for its end, a minute at most"
             ));
         }
         signals::pause(GLANCE)?;

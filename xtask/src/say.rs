@@ -1,6 +1,8 @@
 //! What a person sees while a command works: one line per step, with the time
-//! it happened. Everything goes to stderr, so that stdout can be read by a program.
+//! it happened. Everything goes to stderr, so that stdout can be read by a program. Whoever stops reading (`| head`)
+//! misses the rest, and the work goes on.
 
+use std::io::{Write as _, stderr};
 use std::sync::OnceLock;
 use std::time::Instant;
 
@@ -14,12 +16,12 @@ pub fn begin() {
 /// Reports a step that begins or has been made.
 pub fn step(text: impl AsRef<str>) {
     let elapsed = BEGAN.get_or_init(Instant::now).elapsed();
-    eprintln!("[{:>6.1} s] {}", elapsed.as_secs_f64(), text.as_ref());
+    let _ = writeln!(stderr(), "[{:>6.1} s] {}", elapsed.as_secs_f64(), text.as_ref());
 }
 
 /// Adds detail to the step before.
 pub fn detail(text: impl AsRef<str>) {
     for line in text.as_ref().lines() {
-        eprintln!("            {line}");
+        let _ = writeln!(stderr(), "            {line}");
     }
 }

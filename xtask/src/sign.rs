@@ -127,6 +127,18 @@ fn key_file(site: &Site) -> PathBuf {
     env::var_os("CONVEYOR_SIGNING_KEY_FILE").map_or_else(|| site.local.join("signing-key.pem"), PathBuf::from)
 }
 
+/// Removes the keys that were made here, the demo customer's and others'.
+pub fn remove_keys(site: &Site) -> Result<()> {
+    for entry in fs::read_dir(&site.local)? {
+        let path = entry?.path();
+        let name = path.file_name().and_then(|name| name.to_str()).unwrap_or_default();
+        if name.starts_with("signing-key") && name.ends_with(".pem") {
+            fs::remove_file(&path).with_context(|| format!("cannot remove {}", path.display()))?;
+        }
+    }
+    Ok(())
+}
+
 /// RFC 8410.
 const ED25519: AlgorithmIdentifierRef<'_> =
     AlgorithmIdentifierRef { oid: ObjectIdentifier::new_unwrap("1.3.101.112"), parameters: None };

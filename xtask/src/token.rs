@@ -20,6 +20,9 @@ pub const SECRET: &str = "CONVEYOR_TOKEN_SECRET";
 /// The customer of the documented example.
 pub const USER: &str = "123456";
 
+/// What a token can be good for.
+const SCOPES: [&str; 4] = ["customer", "service", "staff", "admin"];
+
 /// Prints a token for what `cargo xtask up` has started
 ///
 /// It is signed with the secret in .local/conveyor.env, or with CONVEYOR_TOKEN_SECRET for what runs elsewhere.
@@ -31,7 +34,7 @@ pub struct Arguments {
     #[arg(long, default_value = USER)]
     user: String,
     /// What its bearer may do: customer, service, staff, admin, or several with spaces between
-    #[arg(long, default_value = "customer")]
+    #[arg(long, default_value = "customer", value_parser = known_scopes)]
     scope: String,
     /// How long it is good for
     #[arg(long, default_value_t = 60, value_parser = clap::value_parser!(u32).range(1..=525_600))]
@@ -39,6 +42,13 @@ pub struct Arguments {
     /// Print a whole curl command that reads the bearer's orders, ready to paste
     #[arg(long)]
     curl: bool,
+}
+
+fn known_scopes(text: &str) -> Result<String, String> {
+    match text.split(' ').find(|scope| !SCOPES.contains(scope)) {
+        None => Ok(text.to_owned()),
+        Some(unknown) => Err(format!("there is no scope {unknown:?}; there are {}", SCOPES.join(", "))),
+    }
 }
 
 pub fn run(arguments: &Arguments) -> Result<ExitCode> {
@@ -76,6 +86,14 @@ pub fn sign(claims: &str, secret: &str) -> Result<String> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_scope_that_nobody_knows_is_named() {
+        assert_eq!(known_scopes("staff admin"), Ok("staff admin".to_owned()));
+        for bad in ["", "nonsense", "staff  admin", "staff,admin"] {
+            assert!(known_scopes(bad).is_err_and(|why| why.contains("customer, service, staff, admin")), "{bad}");
+        }
+    }
 
     /// The example of jwt.io.
     #[test]

@@ -72,11 +72,12 @@ pub fn run(arguments: &Arguments) -> Result<ExitCode> {
     let turn = lock(&site.local)?;
     let backing = Backing::prepare(&site.local, Purpose::Development, &arguments.releases)?;
     if is_up(&services, &sandbox, &backing) {
+        if !arguments.settings.is_empty() {
+            bail!("everything is up already, and --set changes nothing of what runs: `cargo xtask down` first");
+        }
         say::step("everything is up already");
         print_urls(&site, &services, &sandbox, &backing);
-        say::detail(
-            "`cargo xtask down` stops it; do that first to run code that was changed since, or with other settings",
-        );
+        say::detail("`cargo xtask down` stops it; do that first to run code that was changed since");
         return Ok(ExitCode::SUCCESS);
     }
     require_ports(&services, &sandbox, site.ports, &backing)?;
