@@ -14,6 +14,8 @@ use crate::{
 
 pub struct Ledger {
     client: Client,
+    /// The process that answers it, where PostgreSQL is on this machine: what it uses is not the line's.
+    pub backend: i32,
     /// How many orders must have gone the whole way.
     pub expected: i64,
     /// Older orders do not count: however many there are, none of them is looked at. (Ids grow with time.)
@@ -65,7 +67,9 @@ impl Ledger {
     pub async fn new(place: &Place) -> Result<Self> {
         let since = Uuid::now_v7();
         let since_holder = format!("order:ORD{}", since.simple().encode_upper(&mut Uuid::encode_buffer()));
-        Ok(Self { client: connect(&place.database).await?, expected: 0, since, since_holder })
+        let client = connect(&place.database).await?;
+        let backend = client.query_one("SELECT pg_backend_pid()", &[]).await?.try_get(0)?;
+        Ok(Self { client, backend, expected: 0, since, since_holder })
     }
 
     pub async fn notified(&self) -> Result<Notified> {

@@ -1,6 +1,6 @@
 //! What the system says about processes (`/proc`), and quantiles.
 
-use std::{collections::HashMap, fmt::Display, fs};
+use std::{collections::HashMap, fmt::Display, fs, time::SystemTime};
 
 use hdrhistogram::Histogram;
 use serde::Serialize;
@@ -68,6 +68,7 @@ pub fn cpu_seconds_of_this_thread() -> Option<f64> {
 /// The time of all processors together, since the machine started.
 #[derive(Clone, Copy)]
 pub struct Machine {
+    pub at: SystemTime,
     pub busy_seconds: f64,
     pub all_seconds: f64,
 }
@@ -80,7 +81,11 @@ impl Machine {
         let ticks: Vec<u64> = first.split_whitespace().skip(1).take(8).filter_map(|field| field.parse().ok()).collect();
         let all: u64 = ticks.iter().sum();
         let idle: u64 = ticks.iter().skip(3).take(2).sum();
-        Self { busy_seconds: (all - idle) as f64 / TICKS_PER_SECOND, all_seconds: all as f64 / TICKS_PER_SECOND }
+        Self {
+            at: SystemTime::now(),
+            busy_seconds: (all - idle) as f64 / TICKS_PER_SECOND,
+            all_seconds: all as f64 / TICKS_PER_SECOND,
+        }
     }
 }
 

@@ -138,7 +138,7 @@ impl Bench {
         line.ready().await?;
         let mut ledger = Ledger::new(&place).await?;
         let disk = self.watch_disk()?;
-        let (mut cpu, mut machine) = (self.cpu(&line), Machine::now());
+        let (mut cpu, mut machine) = (self.cpu(&line, &ledger), Machine::now());
         let outcome = self.send(&mut line, Pace::Flat, orders, self.connections).await?;
         let mut waiting = None;
         if one_by_one {
@@ -148,7 +148,7 @@ impl Bench {
             waiting = queued.iter().find(|(queue, _)| queue == INVENTORY_LOCK.name).map(|(_, messages)| *messages);
             api.iter().try_for_each(|kind| line.start(kind))?;
             line.ready().await?;
-            (cpu, machine) = (self.cpu(&line), Machine::now());
+            (cpu, machine) = (self.cpu(&line, &ledger), Machine::now());
         }
         self.progress.step("starting the workers");
         let mut from = micros(SystemTime::now());
@@ -190,7 +190,7 @@ impl Bench {
         connections: usize,
     ) -> Result<Run> {
         let disk = self.watch_disk()?;
-        let cpu = self.cpu(line);
+        let cpu = self.cpu(line, ledger);
         let machine = Machine::now();
         let outcome = self.send(line, pace, orders, connections).await?;
         self.until_notified(line, ledger, outcome.sent.len()).await?;
@@ -274,13 +274,16 @@ impl Bench {
         Ok(())
     }
 
-    fn cpu(&self, line: &Line<'_>) -> Vec<(&'static str, f64)> {
+    /// What everybody has used so far. What it takes PostgreSQL to say how far the orders are is for the load generator.
+    fn cpu(&self, line: &Line<'_>, ledger: &Ledger) -> Vec<(&'static str, f64)> {
         let services = line.services.iter().map(|service| (service.name, Some(measure::cpu_seconds(service.pid))));
+        let own = measure::cpu_seconds_alone(std::process::id().cast_signed());
+        let asking = self.postgres.and_then(|_| measure::cpu_seconds_alone(ledger.backend)).unwrap_or_default();
         let others = [
-            ("PostgreSQL", self.postgres.map(measure::cpu_seconds)),
+            ("PostgreSQL", self.postgres.map(|pid| measure::cpu_seconds(pid) - asking)),
             ("RabbitMQ", self.rabbitmq.map(measure::cpu_seconds)),
             // By itself: the services are its children.
-            ("load generator", measure::cpu_seconds_alone(std::process::id().cast_signed())),
+            ("load generator", own.map(|own| own + asking)),
         ];
         let mut sums: Vec<(&'static str, f64)> = Vec::new();
         for (name, seconds) in services.chain(others).filter_map(|(name, seconds)| Some((name, seconds?))) {
@@ -305,7 +308,7 @@ impl Bench {
         let orders = outcome.sent.len();
         let per_thousand = |seconds: f64| seconds * 1_000.0 / orders as f64;
         let mut cpu: Vec<_> = self
-            .cpu(line)
+            .cpu(line, ledger)
             .into_iter()
             // A service that was not there before had used nothing.
             .map(|(name, after)| {
@@ -318,7 +321,12 @@ impl Bench {
         // What the system does for nobody in particular, such as flushing files, is in here too.
         let others = (per_thousand(busy) - ours).max(0.0);
         cpu.push(("everything else", others));
-        let all = machine.1.all_seconds - machine.0.all_seconds;
+        // It is seen late that the last was notified: asking takes a while, and is not done all the time.
+        let last = ledger.last_notified().await?;
+        let [from, until] = [machine.0.at, machine.1.at].map(micros);
+        let seen_after = seconds_between(from, until);
+        let all =
+            (machine.1.all_seconds - machine.0.all_seconds) * seconds_between(from, last).min(seen_after) / seen_after;
         let memory = line
             .services
             .iter()
@@ -342,11 +350,11 @@ impl Bench {
             failed: outcome.failed,
             first_failure: outcome.first_failure.clone(),
             accepted_per_second: orders as f64 / outcome.took.as_secs_f64(),
-            end_to_end_per_second: orders as f64 / seconds_between(outcome.began, ledger.last_notified().await?),
+            end_to_end_per_second: orders as f64 / seconds_between(outcome.began, last),
             post: outcome.post.sum_up(),
             order_to_paid: ledger.order_to_paid(&outcome.sent).await?,
             cpu,
-            busy_percent: 100.0 * busy / all,
+            busy_percent: (100.0 * busy / all).min(100.0),
             others_percent: 100.0 * others * orders as f64 / 1_000.0 / all,
             memory,
             disk: None,
