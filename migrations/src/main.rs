@@ -2,6 +2,7 @@
 
 mod settings;
 
+use std::io::Write as _;
 use std::process::ExitCode;
 
 use settings::Settings;
@@ -62,11 +63,12 @@ async fn main() -> ExitCode {
 
 async fn run(settings: &Settings, demo: bool) -> Result<(), migrations::Error> {
     let report = migrations::migrate(&settings.target, &settings.passwords).await?;
-    print!("{report}");
-    println!("roles and rights: as they should be");
+    // Whoever stops reading misses the rest; the work goes on.
+    let mut out = std::io::stdout();
+    let _ = write!(out, "{report}roles and rights: as they should be\n");
     if demo {
         migrations::load_demo(&settings.target).await?;
-        println!("demo catalogue: loaded");
+        let _ = writeln!(out, "demo catalogue: loaded");
     }
     Ok(())
 }

@@ -12,7 +12,7 @@ use serde_json::{Map, Value, json};
 
 use self::world::World;
 use crate::site::Site;
-use crate::{http, sign, signals, token};
+use crate::{http, say, sign, signals, token};
 
 /// Places one order and shows its timeline as it happens, then what was charged and what the customer was told
 ///
@@ -85,7 +85,7 @@ pub fn run(arguments: &Arguments) -> Result<ExitCode> {
         world.introduce(user, &token::issue(&variables, user, "customer", 1)?)?;
     }
     let placed = place_for(&site, api, user, &arguments.product)?;
-    println!("{} of {user} accepted in {:.1} ms", placed.id, placed.took.as_secs_f64() * 1000.0);
+    say::out(format!("{} of {user} accepted in {:.1} ms", placed.id, placed.took.as_secs_f64() * 1000.0));
     let shop = token::issue(&variables, "shop", "staff", 60)?;
     let story = tell(arguments, &placed, &world, cards, &shop);
     world.tell_end(&placed.id)?;
@@ -120,12 +120,16 @@ fn tell(arguments: &Arguments, placed: &Placed, world: &World, cards: Vec<String
             && payment.is_none()
             && let Some(card) = cards.next()
         {
-            println!("{:29}paying with card …{}", "", card.get(card.len().saturating_sub(4)..).unwrap_or_default());
+            say::out(format!(
+                "{:29}paying with card …{}",
+                "",
+                card.get(card.len().saturating_sub(4)..).unwrap_or_default()
+            ));
             payment = Some(pay(placed, world, &card)?);
         }
         if let Some(done) = payment.take_if(|payment| payment.is_finished()) {
             let (status, answer) = done.join().unwrap_or_else(|_| bail!("the thread that pays panicked"))?;
-            println!("{:29}payment: {status} {}", "", answer["message"].as_str().unwrap_or_default());
+            say::out(format!("{:29}payment: {status} {}", "", answer["message"].as_str().unwrap_or_default()));
             declined = status >= 400 && cards.peek().is_none();
             // The order hears of it a moment later.
             continue;
@@ -141,7 +145,9 @@ fn tell(arguments: &Arguments, placed: &Placed, world: &World, cards: Vec<String
             return Ok(if as_wanted { ExitCode::SUCCESS } else { ExitCode::FAILURE });
         }
         if !arguments.watch && began.elapsed() > Duration::from_secs(arguments.wait) {
-            let unpaid = if status == "awaiting_payment" && is_left { ": nobody has paid; --card pays" } else { "" };
+            let who_pays =
+                arguments.card.is_empty() && arguments.user.as_deref().is_some_and(|user| user != token::USER);
+            let unpaid = if who_pays && status == "awaiting_payment" { ": who is to pay? --card does" } else { "" };
             bail!("no outcome within {} s; it is `{status}`{unpaid}", arguments.wait);
         }
         if signals::pause(GLANCE).is_err() {
@@ -154,7 +160,7 @@ fn show(shown: &[Step], step: &Step) {
     let since = |earlier: Option<&Step>| Some(between(earlier?.at?, step.at?));
     let after = since(shown.last()).map_or_else(String::new, |ms| format!("+{ms:.1} ms"));
     let total = since(shown.first()).map_or_else(String::new, |ms| format!("{ms:.1} ms"));
-    println!("  {total:>11}  {after:>12}  {}", step.status);
+    say::out(format!("  {total:>11}  {after:>12}  {}", step.status));
 }
 
 /// Places the documented example.
@@ -211,7 +217,7 @@ fn pay(placed: &Placed, world: &World, card: &str) -> Result<JoinHandle<Result<(
 
 fn cancel(placed: &Placed, token: &str) -> Result<()> {
     let (status, answer) = http::post_as(&format!("{}/api/orders/{}/cancel", placed.api, placed.id), token, "")?;
-    println!("{:29}calling it off: {status} {}", "", answer["message"].as_str().unwrap_or_default());
+    say::out(format!("{:29}calling it off: {status} {}", "", answer["message"].as_str().unwrap_or_default()));
     Ok(())
 }
 

@@ -1,8 +1,8 @@
 //! What a person sees while a command works: one line per step, with the time
-//! it happened. Everything goes to stderr, so that stdout can be read by a program. Whoever stops reading (`| head`)
-//! misses the rest, and the work goes on.
+//! it happened. Everything goes to stderr, so that stdout can be read by a program; what was asked for goes to
+//! stdout. Whoever stops reading (`| head`) misses the rest, and the work goes on.
 
-use std::io::{Write as _, stderr};
+use std::io::{Write as _, stderr, stdout};
 use std::sync::OnceLock;
 use std::time::Instant;
 
@@ -24,4 +24,9 @@ pub fn detail(text: impl AsRef<str>) {
     for line in text.as_ref().lines() {
         let _ = writeln!(stderr(), "            {line}");
     }
+}
+
+/// A line of what was asked for.
+pub fn out(text: impl AsRef<str>) {
+    let _ = writeln!(stdout(), "{}", text.as_ref());
 }

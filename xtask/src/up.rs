@@ -70,11 +70,12 @@ pub fn run(arguments: &Arguments) -> Result<ExitCode> {
         bail!("--set: there is no service {:?}; there are: {}", setting.service, names.join(", "));
     }
     let turn = lock(&site.local)?;
+    let runs = |name: &str| services.iter().any(|service| service.name == name && service.process().is_some());
+    if let Some(setting) = arguments.settings.iter().find(|setting| runs(&setting.service)) {
+        bail!("--set: {} runs already and would not hear of it; `cargo xtask down` first", setting.service);
+    }
     let backing = Backing::prepare(&site.local, Purpose::Development, &arguments.releases)?;
     if is_up(&services, &sandbox, &backing) {
-        if !arguments.settings.is_empty() {
-            bail!("everything is up already, and --set changes nothing of what runs: `cargo xtask down` first");
-        }
         say::step("everything is up already");
         print_urls(&site, &services, &sandbox, &backing);
         say::detail("`cargo xtask down` stops it; do that first to run code that was changed since");

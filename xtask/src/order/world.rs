@@ -78,15 +78,15 @@ impl World {
         // Ctrl-C: then what is known by now.
         let _ = signals::pause(UNTIL_TOLD);
         for charge in self.charges(order_id)? {
-            println!("{}", line(&charge));
+            say::out(line(&charge));
         }
         let (_, mails) = http::get(&format!("{sandbox}/sandbox/mails?q={order_id}&limit=1"))?;
         if let Some(mail) = mails["mails"].as_array().and_then(|mails| mails.first()) {
-            println!("mail to {}: {}", text(&mail["to"]), text(&mail["subject"]));
+            say::out(format!("mail to {}: {}", text(&mail["to"]), text(&mail["subject"])));
         }
         let (_, sms) = http::get(&format!("{sandbox}/sandbox/sms?q={order_id}&limit=1"))?;
         if let Some(sms) = sms["sms"].as_array().and_then(|sms| sms.first()) {
-            println!("SMS to {}: {}", text(&sms["to"]), text(&sms["text"]));
+            say::out(format!("SMS to {}: {}", text(&sms["to"]), text(&sms["text"])));
         }
         Ok(())
     }
