@@ -133,6 +133,33 @@ impl Warehouse {
 }
 
 #[tokio::test]
+async fn many_orders_for_all_different_products_go_through_together() {
+    const ORDERS: usize = 256;
+    // As many as an order may have.
+    const LINES: usize = 100;
+    let warehouse = Warehouse::start(1, 1, &[]).await;
+    let products =
+        format!("INSERT INTO inventory.products SELECT 'P' || i, 1 FROM generate_series(1, {}) AS i", ORDERS * LINES);
+    warehouse.database.connect().await.batch_execute(&products).await.unwrap();
+    let orders: Vec<OrderId> = (0..ORDERS).map(|_| OrderId::generate()).collect();
+    let events: Vec<String> = (0..ORDERS)
+        .map(|i| {
+            let names: Vec<String> = (1..=LINES).map(|line| format!("P{}", i * LINES + line)).collect();
+            let items: Vec<(&str, i64)> = names.iter().map(|name| (name.as_str(), 1)).collect();
+            event(orders[i], &created(orders[i], &items))
+        })
+        .collect();
+    let parcel = format!("[{}]", events.join(","));
+    assert!(warehouse.vhost.publish("events", OrderCreated::TYPE, parcel.as_bytes()).await);
+    assert_eq!(warehouse.answers(ORDERS).await, BTreeMap::from([("inventory.locked".to_owned(), ORDERS)]));
+    let events: Vec<String> = orders.iter().map(|order| event(*order, &paid(*order, 3))).collect();
+    let parcel = format!("[{}]", events.join(","));
+    assert!(warehouse.vhost.publish("events", OrderPaid::TYPE, parcel.as_bytes()).await);
+    let gone = "SELECT count(*) FROM inventory.products WHERE (on_hand, reserved) = (0, 0)";
+    until_count(&warehouse.database, gone, i64::try_from(ORDERS * LINES).unwrap()).await;
+}
+
+#[tokio::test]
 async fn the_documented_request_is_answered_as_documented_however_often_it_is_sent() {
     let warehouse = Warehouse::start(2, 10, &[]).await;
     let order = OrderId::generate();
