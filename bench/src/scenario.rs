@@ -37,7 +37,8 @@ pub struct Run {
     pub order_to_paid: Latency,
     /// CPU seconds per 1,000 orders.
     pub cpu: Vec<(&'static str, f64)>,
-    /// How much of all processors' time was used, between the first request and the last notification.
+    /// How much of all processors' time was used, between the first request and the last notification. (What was used until
+    /// that was seen is counted with it: hardly anything is left to do by then.)
     pub busy_percent: f64,
     /// And how much of it by programs that have nothing to do with this.
     pub others_percent: f64,

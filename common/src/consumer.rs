@@ -4,7 +4,7 @@
 //! - `handler`: what a worker writes: set-wise decisions, and verdicts from a closed vocabulary.
 //! - `intake`: deliveries into batches; what came back before is handled alone.
 //! - `judge`: a batch to verdicts, through outages, conflicts, faults and panics.
-//! - `peers`: how many consumers share a queue.
+//! - `peers`: how far apart batches begin, and how many consumers share a queue.
 //! - `report`: what staff have sent again and is done is said to be.
 //! - `settle`: verdicts to acknowledgements, delayed retries and dead letters.
 //! - `session`: one channel's life: begin narrow, widen, pace, stop.

@@ -103,7 +103,7 @@ impl Notifications {
 
     /// How long the slowest batch may take to be told: as many rounds as there are of what is told at once.
     pub(crate) fn longest_batch(&self, consumer: &config::Consumer) -> Duration {
-        let rounds = u32::try_from(consumer.max_events.div_ceil(consumer.effects)).unwrap_or(u32::MAX);
+        let rounds = u32::try_from(consumer.most_events(true).div_ceil(consumer.effects)).unwrap_or(u32::MAX);
         let round = if self.uses("log") { 0 } else { self.timeout_ms };
         Duration::from_millis(round).saturating_mul(rounds) + Duration::from_secs(5)
     }
@@ -133,5 +133,14 @@ mod tests {
         assert!(refusal(|it| it.timeout_ms = 30_000).contains("notifications.timeout_ms"));
         let no_host = |it: &mut Notifications| (it.transports, it.smtp.host) = (list(&["email"]), String::new());
         assert!(refusal(no_host).contains("notifications.smtp.host"));
+    }
+    #[test]
+    fn a_claim_lasts_for_as_long_as_the_slowest_batch() {
+        let longest = |transport: &str| {
+            let settings = Notifications { transports: vec![transport.to_owned()], ..Notifications::default() };
+            settings.longest_batch(&config::Consumer::default()).as_secs()
+        };
+        // Four rounds of ten seconds.
+        assert_eq!((longest("email"), longest("log")), (45, 5));
     }
 }

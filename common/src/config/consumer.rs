@@ -5,11 +5,15 @@ use serde::Deserialize;
 use super::{ConfigError, bounded, lists::list_of_numbers};
 use crate::pace::Pace;
 
+/// Calls to the outside world are made in so many rounds at most, and then what came of them is recorded.
+const ROUNDS: usize = 4;
+
 /// How queues are worked on.
 #[derive(Debug, Clone, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct Consumer {
-    /// The most events handled in one transaction; no more are gathered once so many are there.
+    /// The most events handled in one transaction; no more are gathered once so many are there. Where the outside world is
+    /// called for each, no more than four times `effects`.
     pub max_events: usize,
     /// The most bytes of parcels gathered into one batch.
     pub max_bytes: usize,
@@ -17,7 +21,7 @@ pub struct Consumer {
     /// up by then, four times as many.
     pub prefetch: u16,
     /// While this many events a second arrive, batches begin half of `pace_ms` apart; with more, nearer to all of it. Where
-    /// several processes share a queue, farther, by how many they are.
+    /// several processes share a queue, or no processor is free, farther.
     pub pace_half_per_second: u32,
     pub pace_ms: u64,
     /// The same for queues that no order waits for: those that come after it is paid.
@@ -37,7 +41,7 @@ pub struct Consumer {
 impl Default for Consumer {
     fn default() -> Self {
         Self {
-            max_events: 256,
+            max_events: 1_024,
             max_bytes: 4 * 1024 * 1024,
             prefetch: 256,
             pace_half_per_second: 100,
@@ -57,6 +61,12 @@ impl Consumer {
     pub fn pace(&self, awaited: bool) -> Pace {
         let most = if awaited { self.pace_ms } else { self.unawaited_pace_ms };
         Pace::new(Duration::from_millis(most), self.pace_half_per_second)
+    }
+
+    /// The most events of a batch, where the outside world is called for each or where it is not.
+    #[must_use]
+    pub fn most_events(&self, outside: bool) -> usize {
+        if outside { self.max_events.min(ROUNDS * self.effects) } else { self.max_events }
     }
 
     pub fn check(&self) -> Result<(), ConfigError> {

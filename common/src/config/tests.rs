@@ -21,6 +21,17 @@ fn the_environment_overrides_the_defaults() {
 }
 
 #[test]
+fn a_batch_that_calls_the_outside_world_does_so_in_a_few_rounds() {
+    let most = |max_events, effects| {
+        let settings = Consumer { max_events, effects, ..Consumer::default() };
+        [false, true].map(|outside| settings.most_events(outside))
+    };
+    assert_eq!(most(1_024, 64), [1_024, 256]);
+    assert_eq!(most(1, 64), [1, 1]);
+    assert_eq!(most(10_000, 1), [10_000, 4]);
+}
+
+#[test]
 fn an_unknown_or_bad_value_is_named() {
     for (name, value, named) in [
         ("CONVEYOR__CONSUMER__MAX_EVENT", "1", "max_event"),

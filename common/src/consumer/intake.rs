@@ -46,6 +46,25 @@ fn delivery_count(headers: &FieldTable) -> u32 {
     }
 }
 
+/// What a batch may have at most.
+pub(super) struct Most {
+    pub events: usize,
+    bytes: usize,
+    /// What is sent ahead is several batches, or one: a batch that takes more leaves a worker to wait for the broker.
+    parcels: usize,
+}
+
+impl Most {
+    pub(super) fn of(settings: &config::Consumer, outside: bool) -> Self {
+        Self { events: settings.most_events(outside), bytes: settings.max_bytes, parcels: settings.prefetch.into() }
+    }
+
+    /// Whether so much is a whole batch.
+    pub(super) fn is_reached(&self, parcels: usize, events: usize) -> bool {
+        parcels >= self.parcels || events >= self.events
+    }
+}
+
 /// The stream of deliveries, taken batch by batch.
 pub(super) struct Intake {
     stream: lapin::Consumer,
@@ -66,7 +85,7 @@ impl Intake {
 
     /// Waits for a delivery and takes with it whatever else has arrived, within the limits. `None` at the end of the
     /// stream. Nothing is lost when the wait is given up.
-    pub(super) async fn next(&mut self, limits: &config::Consumer) -> Option<Vec<Delivered>> {
+    pub(super) async fn next(&mut self, most: &Most) -> Option<Vec<Delivered>> {
         let first = match self.ahead.take() {
             Some(delivered) => delivered,
             None => {
@@ -81,11 +100,10 @@ impl Intake {
         let mut bytes = first.body.len();
         let alone = first.returns > 0;
         let mut batch = vec![first];
-        while !alone && events < limits.max_events && bytes < limits.max_bytes {
+        while !alone && !most.is_reached(batch.len(), events) && bytes < most.bytes {
             let Some(item) = self.stream.next().now_or_never() else { break };
             let Some(delivered) = self.accept(item) else { break };
-            let is_too_much =
-                events + delivered.size() > limits.max_events || bytes + delivered.body.len() > limits.max_bytes;
+            let is_too_much = events + delivered.size() > most.events || bytes + delivered.body.len() > most.bytes;
             if delivered.returns > 0 || is_too_much {
                 self.ahead = Some(delivered);
                 break;

@@ -20,7 +20,7 @@ use tokio_util::sync::CancellationToken;
 
 use super::{
     handler::{Process, Verdict},
-    intake::{Delivered, Intake},
+    intake::{Delivered, Intake, Most},
     judge::{Held, Judge},
     peers::Peers,
     report::Reporting,
@@ -194,6 +194,7 @@ impl<P: Process> Consumer<P> {
         gate: &mut Option<OwnedMutexGuard<()>>,
     ) -> Result<Option<Cancelled>, End> {
         let settings = &self.shared.settings;
+        let most = Most::of(settings, P::IS_OUTSIDE);
         let mut pace = settings.pace(self.awaited);
         let mut peers = Peers::new(&self.shared, self.queue);
         let mut cancelled = None;
@@ -206,7 +207,7 @@ impl<P: Process> Consumer<P> {
             let batch = tokio::select! {
                 biased;
                 () = lane.lost() => return Err(End::Lost("the connection was lost".to_owned())),
-                batch = intake.next(settings) => batch,
+                batch = intake.next(&most) => batch,
                 () = self.told_to_stop(), if cancelled.is_none() => {
                     self.cancel(lane, intake).await?;
                     cancelled = Some(Cancelled::Stop);
@@ -248,10 +249,11 @@ impl<P: Process> Consumer<P> {
             }
             let events: usize = batch.iter().map(Delivered::size).sum();
             let bytes: usize = batch.iter().map(|delivered| delivered.body.len()).sum();
+            let is_whole = most.is_reached(batch.len(), events);
             unacked += batch.len();
             let began = Instant::now();
-            let alone = pace.begin(began, events);
-            let next = peers.apart(&pace, began, alone);
+            pace.begin(began, events);
+            let next = began + peers.apart(&pace);
             if done.is_empty() {
                 acknowledge_at = began + ACKNOWLEDGE_EVERY;
             }
@@ -289,8 +291,8 @@ impl<P: Process> Consumer<P> {
             }
             metrics::histogram!("conveyor_batch_events", "queue" => self.queue).record(events as f64);
             metrics::histogram!("conveyor_batch_seconds", "queue" => self.queue).record(began.elapsed());
-            if cancelled.is_none() && is_new && events < settings.max_events && !intake.has_more() {
-                // Let the next batch grow. After one that was full there is no need to, and what came back stays alone.
+            if cancelled.is_none() && is_new && !is_whole && !intake.has_more() {
+                // Let the next batch grow. After one that was whole there is no need to, and what came back stays alone.
                 if next > acknowledge_at {
                     self.acknowledge(lane, &mut done, &suspects).await?;
                     unacked = 0;
@@ -382,7 +384,7 @@ impl<P: Process> Consumer<P> {
             let judge = Judge { shared, queue: self.queue };
             let mut verdicts = Vec::with_capacity(events.len());
             // A parcel is taken whole, however many events it brings; a transaction is of bounded size all the same.
-            for some in events.chunks(shared.settings.max_events) {
+            for some in events.chunks(shared.settings.most_events(P::IS_OUTSIDE)) {
                 verdicts.extend(self.process.process(&judge, some).await.map_err(|Held(why)| End::Held(why))?);
             }
             self.report(&judge, &events, &verdicts).await?;

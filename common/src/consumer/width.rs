@@ -5,8 +5,8 @@ use crate::{
     config,
 };
 
-/// What has piled up one by one is worked off in batches of hundreds, and after each of them a worker would wait for the
-/// broker: so it may be sent so many times as much.
+/// What has piled up one by one is worked off in batches of hundreds, as many as are usually sent ahead, and after each of them
+/// a worker would wait for the broker: so it may be sent so many times as much.
 const DEEP: u16 = 4;
 /// The largest number that a quorum queue takes.
 const MOST: u16 = 2_000;
