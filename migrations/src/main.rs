@@ -65,7 +65,7 @@ async fn run(settings: &Settings, demo: bool) -> Result<(), migrations::Error> {
     let report = migrations::migrate(&settings.target, &settings.passwords).await?;
     // Whoever stops reading misses the rest; the work goes on.
     let mut out = std::io::stdout();
-    let _ = write!(out, "{report}roles and rights: as they should be\n");
+    let _ = writeln!(out, "{report}roles and rights: as they should be");
     if demo {
         migrations::load_demo(&settings.target).await?;
         let _ = writeln!(out, "demo catalogue: loaded");
