@@ -58,9 +58,6 @@ pub enum DbError {
     /// PostgreSQL cannot be reached or cannot work: nobody's fault, and it will pass.
     #[error("the database is not available: {0}")]
     Outage(String),
-    /// A statement took longer than any may. Less at once may well be quick enough.
-    #[error("the database takes too long: {0}")]
-    TooSlow(String),
     /// This transaction lost to another one: if it looks again, it may well succeed.
     #[error("the transaction conflicted with another: {0}")]
     Conflict(String),
@@ -394,8 +391,7 @@ impl From<tokio_postgres::Error> for DbError {
         let message = format!("{} (SQLSTATE {})", db.message(), code.code());
         match code.code().get(..2) {
             _ if CONFLICTS.contains(code) => DbError::Conflict(message),
-            _ if *code == SqlState::QUERY_CANCELED => DbError::TooSlow(message),
-            // 08 connection, 53 out of resources, 57 shutdown and recovery, 58 the disk failed; 55P03 a lock
+            // 08 connection, 53 out of resources, 57 shutdown, recovery and too slow, 58 the disk failed; 55P03 a lock
             // that somebody holds for long, 25006 a stand-by.
             Some("08" | "53" | "57" | "58") => DbError::Outage(message),
             _ if *code == SqlState::LOCK_NOT_AVAILABLE || *code == SqlState::READ_ONLY_SQL_TRANSACTION => {

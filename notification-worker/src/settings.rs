@@ -134,6 +134,7 @@ mod tests {
         let no_host = |it: &mut Notifications| (it.transports, it.smtp.host) = (list(&["email"]), String::new());
         assert!(refusal(no_host).contains("notifications.smtp.host"));
     }
+
     #[test]
     fn a_claim_lasts_for_as_long_as_the_slowest_batch() {
         let longest = |transport: &str| {

@@ -320,7 +320,7 @@ fn refuse_all<T>(part: Vec<Waiting<T>>, error: &DbError) {
             }
             Problem::internal()
         }
-        DbError::Outage(_) | DbError::TooSlow(_) | DbError::Conflict(_) => {
+        DbError::Outage(_) | DbError::Conflict(_) => {
             tracing::warn!(%error, orders = part.len(), "orders could not be written");
             unavailable()
         }

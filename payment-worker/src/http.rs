@@ -111,7 +111,7 @@ fn unreachable(error: &impl std::fmt::Display) -> Problem {
 
 fn failed(failure: &Failure) -> Problem {
     match failure {
-        Failure::Outage(why) | Failure::TooSlow(why) | Failure::Conflict(why) => unreachable(why),
+        Failure::Outage(why) | Failure::Conflict(why) => unreachable(why),
         Failure::Fault(why) => {
             tracing::error!(why, "a payment could not be handled");
             Problem::internal()

@@ -76,7 +76,7 @@ pub fn run(arguments: &Arguments) -> Result<ExitCode> {
         }
         running = still;
     }
-    println!("{}", table(&ended));
+    say::out(table(&ended));
     let faults: Vec<&Ended> = ended.iter().filter(|ended| !ended.is_well).collect();
     for ended in &faults {
         say::step(format!("{} has found something; its last words:", ended.target));

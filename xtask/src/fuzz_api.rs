@@ -124,7 +124,7 @@ fn watch(command: &mut Command) -> Result<(bool, u64)> {
     let mut cases = 0;
     for line in child.stdout.take().map(BufReader::new).into_iter().flat_map(BufRead::lines) {
         let line = line?;
-        println!("{line}");
+        say::out(&line);
         // `  5120 generated, 5120 passed`
         let mut words = line.split_whitespace();
         if let (Some(Ok(number)), Some("generated," | "generated")) = (words.next().map(str::parse), words.next()) {

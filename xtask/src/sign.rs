@@ -21,7 +21,7 @@ use serde_json::{Map, Value, json};
 
 use crate::project::{self, Variables};
 use crate::site::Site;
-use crate::{http, token};
+use crate::{http, say, token};
 
 /// What the demo customer's key is registered as.
 const KEY_ID: &str = "demo";
@@ -69,9 +69,9 @@ pub fn run(arguments: &Arguments) -> Result<ExitCode> {
         let variables = site.variables();
         let api = variables.get("CONVEYOR_ORDER_API_URL").context("nothing runs here: `cargo xtask up` first")?;
         let quoted = signed.replace('\'', r"'\''");
-        println!("curl -s {api}/api/orders/create -H 'Content-Type: application/json' -d '{quoted}'");
+        say::out(format!("curl -s {api}/api/orders/create -H 'Content-Type: application/json' -d '{quoted}'"));
     } else {
-        println!("{signed}");
+        say::out(&signed);
     }
     Ok(ExitCode::SUCCESS)
 }

@@ -13,6 +13,7 @@ use serde_json::json;
 use sha2::Sha256;
 
 use crate::project::Variables;
+use crate::say;
 use crate::site::Site;
 
 /// Where `up` keeps the secret that tokens are signed with.
@@ -57,9 +58,9 @@ pub fn run(arguments: &Arguments) -> Result<ExitCode> {
     let token = issue(&variables, user, scope, *minutes)?;
     if *curl {
         let api = variables.get("CONVEYOR_ORDER_API_URL").context("nothing runs here: `cargo xtask up` first")?;
-        println!("curl -s {api}/api/orders -H 'Authorization: Bearer {token}'");
+        say::out(format!("curl -s {api}/api/orders -H 'Authorization: Bearer {token}'"));
     } else {
-        println!("{token}");
+        say::out(&token);
     }
     Ok(ExitCode::SUCCESS)
 }

@@ -38,9 +38,6 @@ pub enum Failure {
     /// What the work needs is not there. Nobody's fault: no attempt is spent, nothing moves.
     #[error("{0}")]
     Outage(String),
-    /// It took too long. It is split, and whatever is too slow alone is taken for an outage.
-    #[error("{0}")]
-    TooSlow(String),
     /// The transaction lost to another; the same again may well succeed.
     #[error("{0}")]
     Conflict(String),
@@ -54,7 +51,6 @@ impl From<DbError> for Failure {
         let message = error.to_string();
         match error {
             DbError::Outage(_) => Self::Outage(message),
-            DbError::TooSlow(_) => Self::TooSlow(message),
             DbError::Conflict(_) => Self::Conflict(message),
             DbError::Refused(_) => Self::Fault(message),
         }

@@ -1,8 +1,7 @@
 //! From a batch to its verdicts, whatever happens on the way.
 //!
 //! An outage holds the batch and spends nothing. A conflict runs again. A fault, or a panic, splits the batch until
-//! the culprit stands alone, and only the culprit spends an attempt. What takes too long is split as well, and spends
-//! none.
+//! the culprit stands alone, and only the culprit spends an attempt.
 
 use std::{panic::AssertUnwindSafe, time::Duration};
 
@@ -73,7 +72,6 @@ impl Judge<'_> {
             match unwound(work.run(items)).await {
                 Ok(Ok(answers)) => break Ok(Ok(answers)),
                 Ok(Err(Failure::Fault(why))) => break Ok(Err(why)),
-                Ok(Err(Failure::TooSlow(why))) if items.len() > 1 => break Ok(Err(why)),
                 Err(panic) => break Ok(Err(panic)),
                 Ok(Err(Failure::Conflict(why))) => {
                     metrics::counter!("conveyor_conflicts_total", "queue" => self.queue).increment(1);
@@ -83,7 +81,7 @@ impl Judge<'_> {
                         break Ok(Err(why));
                     }
                 }
-                Ok(Err(Failure::Outage(why) | Failure::TooSlow(why))) => {
+                Ok(Err(Failure::Outage(why))) => {
                     let since = *since.get_or_insert_with(|| {
                         let events = items.len();
                         tracing::warn!(queue = self.queue, events, why, "holding: nothing moves until it is back");

@@ -91,3 +91,20 @@ async fn a_batch_is_no_larger_than_it_may_be() {
     let together = events.iter().flat_map(|event| stage.obedient.heard(event.id)).map(|heard| heard.together);
     assert_eq!(together.max(), Some(6), "two parcels of six are more than ten events");
 }
+
+#[tokio::test]
+async fn a_batch_has_no_more_parcels_than_are_usually_sent_ahead() {
+    let stage = Stage::set().await;
+    let events = many(100, Deed::Succeed);
+    for event in &events {
+        stage.send(std::slice::from_ref(event)).await;
+    }
+    let mut settings = stage.settings();
+    // A backlog, of which four times as many are sent ahead.
+    settings.consumer.prefetch = 8;
+    let worker = Worker::begin(settings, |service| service.consume(&WORK, stage.obedient.clone()));
+    stage.until_obeyed(&events).await;
+    worker.stop().await;
+    let together = events.iter().flat_map(|event| stage.obedient.heard(event.id)).map(|heard| heard.together);
+    assert_eq!(together.max(), Some(8));
+}

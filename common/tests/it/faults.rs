@@ -1,7 +1,7 @@
 //! A fault in a batch is its culprit's alone.
 
 use common::{
-    consumer::{EffectHandler, Failure, Handler, Step, Verdict},
+    consumer::{EffectHandler, Failure, Step, Verdict},
     db::Tx,
     events::Event,
     outbox::Outbox,
@@ -72,7 +72,7 @@ impl EffectHandler for Outside {
     }
 
     async fn record(&self, tx: &mut Tx, outcomes: &[Event], outbox: &mut Outbox) -> Result<Vec<Verdict>, Failure> {
-        self.0.handle(tx, outcomes, outbox).await
+        common::consumer::Handler::handle(&self.0, tx, outcomes, outbox).await
     }
 }
 
@@ -120,34 +120,5 @@ async fn what_came_of_a_few_rounds_of_effects_is_recorded_before_the_next_begin(
     worker.stop().await;
     let together = events.iter().flat_map(|event| stage.obedient.heard(event.id)).map(|heard| heard.together);
     assert_eq!(together.max(), Some(8), "two calls at once, four times");
-    assert_clean(&stage.database, &stage.vhost).await;
-}
-
-/// Takes so much longer the more there is.
-struct Slow(Obedient);
-
-impl Handler for Slow {
-    async fn handle(&self, tx: &mut Tx, events: &[Event], outbox: &mut Outbox) -> Result<Vec<Verdict>, Failure> {
-        tx.query("SELECT set_config('statement_timeout', '500', true)", &[]).await?;
-        tx.query("SELECT pg_sleep($1)", &[&(events.len() as f64 * 0.025)]).await?;
-        self.0.handle(tx, events, outbox).await
-    }
-}
-
-#[tokio::test]
-async fn what_takes_too_long_together_is_done_in_parts_and_spends_no_attempt() {
-    let stage = Stage::set().await;
-    let slow = Slow(stage.obedient.clone());
-    let worker = Worker::begin(stage.settings(), |service| service.consume(&WORK, slow));
-    let events = many(40, Deed::Succeed);
-    // One parcel, so one batch: a second.
-    stage.send(&events).await;
-    stage.until_obeyed(&events).await;
-    worker.stop().await;
-    for event in &events {
-        let heard = stage.obedient.heard(event.id);
-        let [heard] = &heard[..] else { panic!("heard {} times", heard.len()) };
-        assert_eq!((heard.attempt, heard.together), (1, 10));
-    }
     assert_clean(&stage.database, &stage.vhost).await;
 }

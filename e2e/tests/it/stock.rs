@@ -157,6 +157,8 @@ async fn many_orders_for_all_different_products_go_through_together() {
     assert!(warehouse.vhost.publish("events", OrderPaid::TYPE, parcel.as_bytes()).await);
     let gone = "SELECT count(*) FROM inventory.products WHERE (on_hand, reserved) = (0, 0)";
     until_count(&warehouse.database, gone, i64::try_from(ORDERS * LINES).unwrap()).await;
+    let returned = warehouse.workers[0].metric(r#"conveyor_redelivered_total{queue="inventory.lock"}"#).await;
+    assert_eq!(returned, None, "it was too much at once");
 }
 
 #[tokio::test]

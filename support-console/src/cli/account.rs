@@ -156,9 +156,7 @@ fn role_of(role: &str) -> Result<Role, Trouble> {
 
 fn trouble(error: PeopleError) -> Trouble {
     match error {
-        PeopleError::Db(DbError::Outage(why) | DbError::TooSlow(why)) => {
-            Trouble::away(&format!("the database is away: {why}"))
-        }
+        PeopleError::Db(DbError::Outage(why)) => Trouble::away(&format!("the database is away: {why}")),
         PeopleError::Unknown | PeopleError::UnknownToken => {
             Trouble { code: NOT_FOUND, ..Trouble::failed(&error.to_string()) }
         }

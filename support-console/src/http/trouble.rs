@@ -65,7 +65,7 @@ impl Trouble {
 
 impl From<DbError> for Trouble {
     fn from(error: DbError) -> Self {
-        if let DbError::Outage(why) | DbError::TooSlow(why) | DbError::Conflict(why) = &error {
+        if let DbError::Outage(why) | DbError::Conflict(why) = &error {
             tracing::warn!(why, "a page cannot be made");
             let message = "The database cannot be reached just now. Nothing is lost; try again in a moment.";
             return Self::new(codes::UNAVAILABLE, "Not available", message).after(5);
