@@ -48,7 +48,7 @@ fn delivery_count(headers: &FieldTable) -> u32 {
 
 /// What a batch may have at most.
 pub(super) struct Most {
-    pub events: usize,
+    events: usize,
     bytes: usize,
     /// What is sent ahead is several batches, or one: a batch that takes more leaves a worker to wait for the broker.
     parcels: usize,
